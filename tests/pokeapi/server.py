@@ -1,0 +1,139 @@
+"""The server: the live service's paths, headers and plain-text errors over a real socket."""
+
+import asyncio
+import gzip
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from ssl import SSLContext
+
+from aiohttp import web
+from anyio.from_thread import start_blocking_portal
+from yarl import URL
+
+from tests.pokeapi.bodies import API, made, pokemon, recorded
+
+HEADERS = {
+    "Cache-Control": "public, max-age=86400, s-maxage=86400",
+    "X-PokeAPI-Deploy-Date": "2026-08-08T00:00:00Z",
+    "X-PokeAPI-Hash": "local",
+}
+ERROR_HEADERS = {"Cache-Control": "public, max-age=432000"}
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class PokeAPI:
+    """The service, and what a test may look at and set while it runs.
+
+    `answers` replaces the answer for some numbers, or for the LIST; `delay` is in seconds; `connections` are those now
+    open, and `agents` the User-Agents of all clients so far.
+    """
+
+    LIST = 0
+
+    def __init__(self, bodies: Path | None = None, delay: float = 0.0) -> None:
+        self.pokemon = pokemon()
+        self.delay = delay
+        self.requests = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.agents: set[str] = set()
+        self.answers: dict[int, Answer] = {}
+        self.runner = web.AppRunner(self._application(), access_log=None, keepalive_timeout=600, shutdown_timeout=0.1)
+        self._body = recorded(bodies) if bodies else made
+        self._numbers = {one.name: one.number for one in self.pokemon.values()}
+
+    @property
+    def connections(self) -> set[web.RequestHandler]:
+        return set(self.runner.server.connections) if self.runner.server else set()
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[self._watch])
+        application.router.add_get("/api/v2/meta{slash:/?}", self._meta)
+        application.router.add_get("/api/v2/pokemon{slash:/?}", self._list)
+        application.router.add_get("/api/v2/pokemon/{key}{slash:/?}", self._one)
+        return application
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+        self.requests += 1
+        self.agents.add(request.headers.get("User-Agent", ""))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.delay)
+            return await handler(request)
+        except web.HTTPNotFound:
+            return _error(404)
+        finally:
+            self.in_flight -= 1
+
+    async def _meta(self, _: web.Request) -> web.Response:
+        about = {"deploy_date": HEADERS["X-PokeAPI-Deploy-Date"], "hash": HEADERS["X-PokeAPI-Hash"]}
+        return web.json_response(about, headers=HEADERS)
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        if self.LIST in self.answers:
+            return await self.answers[self.LIST](request)
+        limit, offset = int(request.query.get("limit", "20")), int(request.query.get("offset", "0"))
+        page = list(self.pokemon.values())[offset : offset + limit]
+        results = [{"name": one.name, "url": f"{API}/pokemon/{one.number}/"} for one in page]
+        more, less = offset + limit < len(self.pokemon), offset > 0
+        body = {
+            "count": len(self.pokemon),
+            "next": _page(offset + limit, limit) if more else None,
+            "previous": _page(max(0, offset - limit), limit) if less else None,
+            "results": results,
+        }
+        response = web.json_response(body, headers=HEADERS)
+        response.enable_compression()
+        return response
+
+    async def _one(self, request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        if not re.fullmatch(r"[a-z0-9-]+", key):
+            return _error(400)
+        number = int(key) if key.isdecimal() else self._numbers.get(key, -1)
+        if number in self.answers:
+            return await self.answers[number](request)
+        if number not in self.pokemon:
+            return _error(404)
+        body, headers = self._body(self.pokemon[number]), {**HEADERS, "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = gzip.decompress(body)
+        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
+
+
+def _error(status: int) -> web.Response:
+    return web.Response(status=status, text={400: "Bad Request", 404: "Not Found"}[status], headers=ERROR_HEADERS)
+
+
+def _page(offset: int, limit: int) -> str:
+    return str(URL(API) / "pokemon" % {"offset": offset, "limit": limit})
+
+
+@contextmanager
+def serving(
+    service: PokeAPI, host: str = "127.0.0.1", port: int = 0, ssl_context: SSLContext | None = None
+) -> Iterator[int]:
+    """Serve from a thread of its own for as long as the block lasts; gives the port."""
+    running = _run(service, host, port, ssl_context)
+    with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def _run(service: PokeAPI, host: str, port: int, ssl_context: SSLContext | None) -> AsyncIterator[int]:
+    await service.runner.setup()
+    await web.TCPSite(service.runner, host, port, ssl_context=ssl_context).start()
+    yield service.runner.addresses[0][1]
+    left = service.connections
+    await service.runner.cleanup()
+    for connection in left:
+        if connection.transport:  # a TLS client's farewell may never come
+            connection.transport.abort()
+    await asyncio.sleep(0)

@@ -1,0 +1,130 @@
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.pokeapi import PokeAPI, serving
+from tests.pokeapi.bodies import NAMES_FILE, made, pokemon
+
+RECORDED = Path(os.environ.get("POKEAPI_RECORDED", Path(__file__).parents[2] / "shared" / "pokeapi"))
+NUMBERS = [*range(1, 1026), *range(10001, 10327)]
+
+
+@pytest.fixture
+def http(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url) as client:
+        yield client
+
+
+def test_every_number_has_a_name() -> None:
+    assert list(pokemon()) == NUMBERS
+    assert len({one.name for one in pokemon().values()}) == len(NUMBERS)
+
+
+def test_made_bodies_have_the_real_sizes_spread() -> None:
+    some = list(pokemon().values())[::10]
+    made_sizes = [len(gzip.decompress(made(one))) for one in some]
+    assert max(made_sizes) > 500_000
+    assert min(made_sizes) < 20_000
+    for size, one in zip(made_sizes, some, strict=True):
+        assert abs(size - one.size) < 2_000
+
+
+@pytest.mark.parametrize("path", ["pokemon/151", "pokemon/151/", "pokemon/mew"])
+def test_one(http: httpx.Client, path: str) -> None:
+    response = http.get(path)
+    body = response.json()
+    assert (body["id"], body["name"]) == (151, "mew")
+    assert {"abilities", "moves", "species", "sprites", "stats", "types"} < body.keys()
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Cache-Control"] == "public, max-age=86400, s-maxage=86400"
+    assert response.headers["X-PokeAPI-Hash"]
+    assert response.headers["X-PokeAPI-Deploy-Date"]
+
+
+def test_without_gzip(http: httpx.Client) -> None:
+    response = http.get("pokemon/151", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in response.headers
+    assert response.json()["name"] == "mew"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        ("pokemon/0", 404, "Not Found"),
+        ("pokemon/1026", 404, "Not Found"),
+        ("pokemon/10000", 404, "Not Found"),
+        ("pokemon/10327", 404, "Not Found"),
+        ("pokemon/missingno", 404, "Not Found"),
+        ("pokemon/MEW", 400, "Bad Request"),
+        ("pokemon/1%20", 400, "Bad Request"),
+        ("berry/1", 404, "Not Found"),
+    ],
+)
+def test_errors_are_plain_text(http: httpx.Client, path: str, status: int, body: str) -> None:
+    response = http.get(path)
+    assert (response.status_code, response.text) == (status, body)
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert "max-age=432000" in response.headers["Cache-Control"]
+
+
+def test_the_list_has_pages_of_twenty(http: httpx.Client) -> None:
+    first = http.get("pokemon").json()
+    assert (first["count"], len(first["results"]), first["previous"]) == (1351, 20, None)
+    assert first["results"][0] == {"name": "bulbasaur", "url": "https://pokeapi.co/api/v2/pokemon/1/"}
+    assert first["next"] == "https://pokeapi.co/api/v2/pokemon?offset=20&limit=20"
+    last = http.get("pokemon", params={"offset": 1340, "limit": 20}).json()
+    assert (len(last["results"]), last["next"]) == (11, None)
+    assert last["previous"] == "https://pokeapi.co/api/v2/pokemon?offset=1320&limit=20"
+
+
+def test_the_list_has_no_maximum(http: httpx.Client) -> None:
+    page = http.get("pokemon", params={"limit": 100_000, "offset": 0}).json()
+    assert [one["name"] for one in page["results"]] == [one.name for one in pokemon().values()]
+    assert (page["next"], page["previous"]) == (None, None)
+
+
+def test_the_version_of_the_data(http: httpx.Client) -> None:
+    response = http.get("meta/")
+    assert response.json()["hash"] == response.headers["X-PokeAPI-Hash"]
+
+
+def test_recorded_bodies_are_served_as_they_lie(tmp_path: Path) -> None:
+    (tmp_path / "151.json.gz").write_bytes(gzip.compress(b'{"name":"mew","recorded":true}'))
+    with serving(PokeAPI(tmp_path)) as port:
+        assert httpx.get(f"http://127.0.0.1:{port}/api/v2/pokemon/151").json() == {"name": "mew", "recorded": True}
+
+
+def test_it_starts_by_itself_and_stops_cleanly() -> None:
+    command = [sys.executable, "-m", "tests.pokeapi", "--host", "127.0.0.2", "--port", "0", "--delay", "0.001"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[2]
+        assert url.startswith("http://127.0.0.2:")
+        assert httpx.get(f"{url}/pokemon/151").json()["name"] == "mew"
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("recorded", [RECORDED] if RECORDED.is_dir() else [], ids=str)
+def test_the_names_are_the_recorded_ones(recorded: Path) -> None:
+    assert NAMES_FILE.read_text(encoding="utf-8") == (recorded / "names.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("recorded", [RECORDED] if RECORDED.is_dir() else [], ids=str)
+def test_made_bodies_have_the_recorded_ones_fields(recorded: Path) -> None:
+    def read(body: bytes) -> dict[str, Any]:
+        fields: dict[str, Any] = json.loads(gzip.decompress(body))
+        return fields
+
+    real = read((recorded / "pokemon" / "151.json.gz").read_bytes())
+    assert list(read(made(pokemon()[151]))) == list(real)
