@@ -1,0 +1,155 @@
+import json
+import logging
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pokemon_names.request import InvalidRequest
+from tests.conftest import Handle, sample
+from tests.invoke import Context
+from tests.pokeapi import PokeAPI
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Output:
+    """What an invocation wrote to stdout: log lines, and metrics in the embedded metric format."""
+
+    def __init__(self, text: str) -> None:
+        lines = [json.loads(line) for line in text.splitlines()]
+        self.metrics = [line for line in lines if "_aws" in line]
+        self.logs = [line for line in lines if "_aws" not in line]
+
+    def values(self, name: str) -> list[float]:
+        return [value for line in self.metrics for value in line.get(name, [])]
+
+
+@pytest.fixture
+def invoke(handle: Handle, capsys: Capture) -> Callable[[Any], Output]:
+    def invoke(event: Any) -> Output:
+        capsys.readouterr()
+        handle(event)
+        return Output(capsys.readouterr().out)
+
+    return invoke
+
+
+Invoke = Callable[[Any], Output]
+
+
+def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> None:
+    (line,) = invoke({"range": "1-3,1026"}).logs
+    assert (line["level"], line["message"], line["service"]) == ("INFO", "fetched", "pokemon-names")
+    assert line["function_name"] == Context.function_name
+    assert line["function_memory_size"] == Context.memory_limit_in_mb
+    assert line["function_request_id"] == Context.aws_request_id
+    report = line["report"]
+    assert (report["range"], report["count"], report["failures"]) == ("1-3,1026", 3, {"not_found": 1})
+    assert report["timing"]["requests"] == 4
+    assert report["timing"]["total_ms"] > 0
+
+
+def test_httpx_adds_no_line_for_each_request(handle: Handle, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
+    caplog.set_level(logging.INFO)
+    handle({"range": "1-3"})
+    assert [(record.name, record.message) for record in caplog.records] == [("pokemon-names", "fetched")]
+
+
+def test_only_the_first_invocation_is_a_cold_start(invoke: Invoke) -> None:
+    outputs = [invoke({"range": "1"}) for _ in range(3)]
+    assert [output.logs[0]["cold_start"] for output in outputs] == [True, False, False]
+    assert [output.values("ColdStart") for output in outputs] == [[1], [0], [0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "correlation_id"),
+    [
+        ("direct-one", Context.aws_request_id),
+        ("http-api", "TrVVWjAhliAEP5g="),
+        ("function-url", "5f0c2f1e-8a3b-4d6c-9e7f-1a2b3c4d5e6f"),
+        ("rest-api", "0c8f5e2a-1d7b-4a39-b6e4-7f2c9d8a5b13"),
+        ("alb", "Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"),
+        ("alb-multi-value", "Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"),
+    ],
+)
+def test_the_correlation_id_is_the_sources_own(invoke: Invoke, name: str, correlation_id: str) -> None:
+    assert invoke(sample(name)).logs[0]["correlation_id"] == correlation_id
+
+
+def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
+    output = invoke({"range": "1-3,1026"})
+    (line,) = output.metrics
+    (definition,) = line["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == "PokemonNames"
+    assert [set(dimensions) for dimensions in definition["Dimensions"]] == [{"service", "strategy"}]
+    assert (line["service"], line["strategy"]) == ("pokemon-names", "gather")
+    units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
+    counts = {"Names": [3], "Failures": [1], "Retries": [0], "CacheHits": [0], "ColdStart": [1]}
+    assert units == dict.fromkeys(counts, "Count") | {"FetchTime": "Milliseconds", "RequestTime": "Milliseconds"}
+    assert {name: line[name] for name in counts} == counts
+    assert line["FetchTime"][0] >= max(line["RequestTime"])
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
+def test_no_value_is_lost_however_many_there_are(invoke: Invoke, count: int) -> None:
+    output = invoke({"range": f"1-{count}"})
+    assert len(output.values("RequestTime")) == count
+    assert output.values("Names") == [count]
+    assert all(len(line.get("RequestTime", [])) <= 100 for line in output.metrics)
+    assert {(line["service"], line["strategy"]) for line in output.metrics} == {("pokemon-names", "gather")}
+
+
+def test_a_race_logs_and_measures_each_strategy(invoke: Invoke) -> None:
+    output = invoke(sample("http-api-race"))
+    strategies = ["gather", "sequential", "sync", "index"]
+    assert [line["report"]["strategy"] for line in output.logs] == strategies
+    assert [line["strategy"] for line in output.metrics] == strategies
+    assert output.values("ColdStart") == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["http-api-bad-range", "direct-bad-range"])
+def test_an_invalid_request_is_logged_and_nothing_is_fetched(
+    pokeapi: PokeAPI, handle: Handle, capsys: Capture, name: str
+) -> None:
+    try:
+        handle(sample(name))
+    except InvalidRequest:
+        assert name.startswith("direct")
+    output = Output(capsys.readouterr().out)
+    assert [(line["level"], line["message"]) for line in output.logs] == [("WARNING", "invalid request")]
+    assert output.logs[0]["error"].startswith("range: got ")
+    assert (output.metrics, pokeapi.requests) == ([], 0)
+
+
+def test_powertools_own_variables_set_level_sampling_and_names(
+    load_app: Callable[..., ModuleType], capsys: Capture
+) -> None:
+    quiet = load_app(POWERTOOLS_LOG_LEVEL="ERROR", POWERTOOLS_SERVICE_NAME="zoo", POWERTOOLS_METRICS_NAMESPACE="Zoo")
+    quiet.handler({"range": "1"}, Context())
+    output = Output(capsys.readouterr().out)
+    assert output.logs == []
+    assert output.metrics[0]["service"] == "zoo"
+    assert output.metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Zoo"
+    sampled = load_app(POWERTOOLS_LOGGER_SAMPLE_RATE="1")
+    sampled.handler({"range": "1026"}, Context())
+    debug = [line for line in Output(capsys.readouterr().out).logs if line["message"] == "failures"]
+    assert "number=1026, reason='not_found'" in debug[0]["failures"][0]
+
+
+def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: Callable[..., ModuleType]) -> None:
+    pokeapi.delay = 0.01
+    app = load_app(MAX_CONCURRENCY="2", MAX_NUMBERS="10")
+    assert app.handler({"range": "1-10"}, Context())["count"] == 10
+    assert pokeapi.most_in_flight == 2
+    with pytest.raises(InvalidRequest, match="allowed: at most 10 numbers"):
+        app.handler({"range": "1-11"}, Context())
+
+
+def test_connections_stay_warm_from_one_invocation_to_the_next(pokeapi: PokeAPI, handle: Handle) -> None:
+    pokeapi.delay = 0.1
+    for _ in range(5):
+        assert handle({"range": "1-20"})["count"] == 20
+    assert len(pokeapi.connections) == 20
