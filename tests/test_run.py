@@ -1,0 +1,64 @@
+"""What `make run` prints, with everything in processes of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.run", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_the_names_one_a_line_and_a_summary() -> None:
+    done = run("events/direct.json")
+    *names, blank, summary, requests = done.stdout.splitlines()
+    assert (len(names), names[0], names[-1], blank) == (150, "bulbasaur", "mewtwo", "")
+    assert summary.startswith("150 names of 1-150 by gather in 0.")
+    assert requests.startswith("150 requests (retries 0, cached 0): p50 ")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_range_and_strategy_take_the_place_of_the_events_own() -> None:
+    lines = run("events/direct.json", "--range", "151,1026", "--strategy", "sequential").stdout.splitlines()
+    assert lines[0] == "mew"
+    assert lines[2].startswith("1 names of 151,1026 by sequential in ")
+    assert lines[4] == "failed: 1026, not_found (Not Found)"
+
+
+@pytest.mark.parametrize("name", ["http-api", "rest-api", "alb", "alb-multi-value", "function-url", "http-api-one"])
+def test_any_http_event(name: str) -> None:
+    options = [] if name == "http-api-one" else ["--range", "151", "--strategy", "index"]
+    assert run(f"events/{name}.json", *options).stdout.startswith(
+        "HTTP 200 application/json\nmew\n\n1 names of 151 by "
+    )
+
+
+def test_a_race_is_a_line_for_each_strategy() -> None:
+    lines = run("events/http-api-race.json", "--range", "1-3").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["HTTP", "gather", "sequential", "sync", "index"]
+
+
+def test_text_comes_as_it_is() -> None:
+    lines = run("events/http-api-text.json", "--range", "1-2").stdout.splitlines()
+    assert lines == ["HTTP 200 text/plain; charset=utf-8", "bulbasaur", "ivysaur"]
+
+
+def test_an_invalid_request_is_a_line_and_an_exit_status() -> None:
+    done = run("events/direct-bad-range.json")
+    assert done.stdout.startswith("InvalidRequest: range: got '1-x', allowed: ")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert run("events/http-api-bad-range.json").stdout.splitlines()[1].startswith("range: got '150-1', allowed: ")
+
+
+def test_many_failures_are_cut_short_and_the_log_is_shown_on_demand() -> None:
+    done = run("events/direct.json", "--range", "1026-1040", "--logs")
+    assert done.stdout.splitlines()[-1] == "failed: 10 more"
+    assert '"failures":{"not_found":15}' in done.stderr
+    assert '"Namespace":"PokemonNames"' in done.stderr
