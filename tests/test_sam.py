@@ -1,0 +1,191 @@
+"""The function as `sam build` packs it, in its container, called by the real `sam local`."""
+
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from tests.conftest import EVENTS
+from tests.pokeapi import PokeAPI, serving
+from tests.pokeapi.bodies import pokemon
+
+pytestmark = pytest.mark.sam
+
+ROOT = EVENTS.parent
+SAM = os.environ.get("SAM", "sam")
+BODIES = os.environ.get("POKEAPI_BODIES")
+SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
+NAMES = {one.number: one.name for one in pokemon().values()}
+
+
+def need(what: str, *command: str) -> str:
+    """Give what a command prints, or where it cannot run end the whole test run."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.exit(f"make test-sam needs {what}: {error}", returncode=1)
+
+
+def python_3_13() -> str:
+    """Find one that runs: a version manager may have put a name on the PATH with nothing behind it."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates = ["python3.13", *map(str, pyenv.glob("versions/3.13*/bin/python3.13"))]
+    for python in filter(shutil.which, candidates):
+        if not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+            return python
+    pytest.exit("make test-sam needs Python 3.13, the function's own: no python3.13 runs", returncode=1)
+
+
+@pytest.fixture(scope="module")
+def built() -> Mapping[str, str]:
+    """Build the function; gives the environment to run SAM in."""
+    need("a running Docker", "docker", "info")
+    need("the AWS SAM CLI", SAM, "--version")
+    python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    subprocess.run([SAM, "build"], cwd=ROOT, env=environment, check=True)
+    return environment
+
+
+@pytest.fixture(scope="module")
+def service() -> PokeAPI:
+    return PokeAPI(Path(BODIES) if BODIES else None)
+
+
+@pytest.fixture(scope="module")
+def options(service: PokeAPI) -> Iterator[list[str]]:
+    """Serve the local PokeAPI on the host; gives the options that lead the function there."""
+    host = "host.docker.internal"
+    if sys.platform == "linux":
+        subnet = need("a running Docker", "docker", "network", "inspect", "bridge", "-f", SUBNET)
+        host = str(ipaddress.ip_network(subnet)[1])
+    with serving(service, "0.0.0.0") as port:  # noqa: S104  containers have no way to the loopback
+        yield ["--parameter-overrides", f"PokeApiUrl=http://{host}:{port}/api/v2"]
+
+
+@contextmanager
+def running(environment: Mapping[str, str], port: int, *command: str) -> Iterator[str]:
+    """Run one of SAM's servers until the block ends; gives its URL."""
+    with subprocess.Popen(
+        [SAM, "local", *command, "--port", str(port)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            print(line, end="")
+            if "Running on" in line:
+                break
+        with ThreadPoolExecutor() as pool:  # SAM stands still once nobody reads what it says
+            pool.submit(process.stderr.read)
+            yield f"http://127.0.0.1:{port}"
+            process.terminate()
+
+
+def invoke(built: Mapping[str, str], options: list[str], name: str) -> dict[str, Any]:
+    """Invoke with a sample event: SAM prints the reply alone on stdout, and exits 0 whatever the handler did."""
+    command = [SAM, "local", "invoke", *options, "--event", f"events/{name}.json"]
+    done = subprocess.run(command, cwd=ROOT, env=built, stdout=subprocess.PIPE, text=True, check=True)
+    reply: dict[str, Any] = json.loads(done.stdout)
+    return reply
+
+
+def test_the_template_is_valid(built: Mapping[str, str]) -> None:
+    subprocess.run([SAM, "validate", "--lint"], cwd=ROOT, env=built, check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("direct", range(1, 151)),
+        ("direct-index", range(1, 151)),
+        ("direct-one", [151]),
+        ("direct-unknown-number", [1024, 1025]),
+    ],
+)
+def test_invoke(built: Mapping[str, str], options: list[str], name: str, numbers: list[int]) -> None:
+    assert invoke(built, options, name)["names"] == [NAMES[number] for number in numbers]
+
+
+def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[str]) -> None:
+    reply = invoke(built, options, "direct-bad-range")
+    assert reply["errorType"] == "InvalidRequest"
+    assert reply["errorMessage"].startswith("range: got '1-x', allowed: ")
+
+
+@pytest.fixture(scope="module")
+def api(built: Mapping[str, str], options: list[str]) -> Iterator[httpx.Client]:
+    with running(built, 3999, "start-api", *options) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def test_names_by_url(api: httpx.Client) -> None:
+    response = api.get("/pokemon", params={"range": "1-151,10001-10010"})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json()["names"] == [NAMES[number] for number in [*range(1, 152), *range(10001, 10011)]]
+
+
+def test_one_pokemon_by_url(api: httpx.Client) -> None:
+    assert api.get("/pokemon/151").json()["names"] == ["mew"]
+
+
+def test_text_by_url(api: httpx.Client) -> None:
+    response = api.get("/pokemon", params={"range": "1-3"}, headers={"Accept": "text/plain"})
+    assert response.text == "bulbasaur\nivysaur\nvenusaur\n"
+
+
+def test_a_race_by_url(api: httpx.Client) -> None:
+    race = api.get("/race", params={"range": "1-20"}).json()["race"]
+    assert [entry["strategy"] for entry in race] == ["gather", "sequential", "sync", "index"]
+    assert all(entry["names"] == [NAMES[number] for number in range(1, 21)] for entry in race)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/pokemon?range=1-x", 400),
+        ("GET", "/pokemon/1026", 404),
+        ("GET", "/pokemons", 404),
+        ("GET", "/", 404),
+        ("POST", "/pokemon", 405),
+    ],
+)
+def test_problems_by_url(api: httpx.Client, method: str, path: str, status: int) -> None:
+    response = api.request(method, path)
+    assert response.status_code == response.json()["status"] == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_warm_container_opens_no_new_connections(
+    built: Mapping[str, str], options: list[str], service: PokeAPI
+) -> None:
+    event = (EVENTS / "direct.json").read_bytes()
+    service.delay = 0.05  # every connection is made before the first answer frees one
+    with running(built, 3001, "start-lambda", *options) as url:
+        function = boto3.client(
+            "lambda", endpoint_url=url, region_name="eu-central-1", config=Config(signature_version=UNSIGNED)
+        )
+        reports, connections = [], []
+        for _ in range(2):
+            reply = function.invoke(FunctionName="PokemonNames", Payload=event)
+            reports.append(json.loads(reply["Payload"].read()))
+            connections.append(service.connections)
+    assert [report["names"] for report in reports] == [[NAMES[number] for number in range(1, 151)]] * 2
+    assert connections[0] == connections[1] != set()
