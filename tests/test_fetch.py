@@ -149,7 +149,7 @@ async def test_without_the_index_every_number_fails(
 @pytest.mark.parametrize(
     ("url_", "detail"),
     [
-        ("http://127.0.0.1:1/api/v2", "Connection refused (os error 111)"),
+        ("http://127.0.0.1:1/api/v2", "Connection refused"),
         ("http://pokeapi.invalid/api/v2", "failed to lookup address information"),
     ],
 )

@@ -105,11 +105,11 @@ def test_recorded_bodies_are_served_as_they_lie(tmp_path: Path) -> None:
 
 
 def test_it_starts_by_itself_and_stops_cleanly() -> None:
-    command = [sys.executable, "-m", "tests.pokeapi", "--host", "127.0.0.2", "--port", "0", "--delay", "0.001"]
+    command = [sys.executable, "-m", "tests.pokeapi", "--host", "localhost", "--port", "0", "--delay", "0.001"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[2]
-        assert url.startswith("http://127.0.0.2:")
+        assert url.startswith("http://localhost:")
         assert httpx.get(f"{url}/pokemon/151").json()["name"] == "mew"
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
