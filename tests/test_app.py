@@ -81,16 +81,17 @@ def test_the_correlation_id_is_the_sources_own(invoke: Invoke, name: str, correl
 
 def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
     output = invoke({"range": "1-3,1026"})
-    (line,) = output.metrics
-    (definition,) = line["_aws"]["CloudWatchMetrics"]
-    assert definition["Namespace"] == "PokemonNames"
-    assert [set(dimensions) for dimensions in definition["Dimensions"]] == [{"service", "strategy"}]
-    assert (line["service"], line["strategy"]) == ("pokemon-names", "gather")
-    units = {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
+    units: dict[str, str] = {}
+    for line in output.metrics:
+        (definition,) = line["_aws"]["CloudWatchMetrics"]
+        assert definition["Namespace"] == "PokemonNames"
+        assert [set(dimensions) for dimensions in definition["Dimensions"]] == [{"service", "strategy"}]
+        assert (line["service"], line["strategy"]) == ("pokemon-names", "gather")
+        units |= {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
     counts = {"Names": [3], "Failures": [1], "Retries": [0], "CacheHits": [0], "ColdStart": [1]}
     assert units == dict.fromkeys(counts, "Count") | {"FetchTime": "Milliseconds", "RequestTime": "Milliseconds"}
-    assert {name: line[name] for name in counts} == counts
-    assert line["FetchTime"][0] >= max(line["RequestTime"])
+    assert {name: output.values(name) for name in counts} == counts
+    assert output.values("FetchTime")[0] >= max(output.values("RequestTime"))
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
@@ -106,7 +107,7 @@ def test_a_race_logs_and_measures_each_strategy(invoke: Invoke) -> None:
     output = invoke(sample("http-api-race"))
     strategies = ["gather", "sequential", "sync", "index"]
     assert [line["report"]["strategy"] for line in output.logs] == strategies
-    assert [line["strategy"] for line in output.metrics] == strategies
+    assert list(dict.fromkeys(line["strategy"] for line in output.metrics)) == strategies
     assert output.values("ColdStart") == [1, 0, 0, 0]
 
 

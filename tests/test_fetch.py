@@ -89,7 +89,7 @@ BAD_ANSWERS = {
     "another JSON": (answers.json("[1]"), "bad_body", None, "Expected `object`, got `array`"),
     "no name": (answers.json('{"id": 7}'), "bad_body", None, "Object missing required field `name`"),
     "name not text": (answers.json('{"name": 7}'), "bad_body", None, "Expected `str`, got `int` - at `$.name`"),
-    "broken gzip": (answers.broken_gzip, "bad_body", None, "Invalid gzip header"),
+    "broken gzip": (answers.broken_gzip, "bad_body", None, "Error -3 while decompressing data: incorrect header check"),
     "truncated": (answers.truncated, "bad_body", None, "end of file before message length reached"),
     "reset": (answers.reset, "unreachable", None, "connection closed before message completed"),
     "silence": (answers.hang, "timeout", None, "operation timed out"),

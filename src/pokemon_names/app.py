@@ -6,7 +6,7 @@ The only module that reads the environment: POKEAPI_URL, MAX_CONCURRENCY, MAX_NU
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -26,6 +26,8 @@ MAX_CONCURRENCY = int(os.environ.get("MAX_CONCURRENCY", "100"))
 MAX_NUMBERS = int(os.environ.get("MAX_NUMBERS", "1500"))
 SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names")
 NAMESPACE = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "PokemonNames")
+
+_MOST_VALUES = 100  # of a metric in one line of the embedded metric format
 
 logger = Logger(service=SERVICE)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
@@ -64,12 +66,19 @@ def _log(report: Report) -> None:
         logger.debug("failures", extra={"failures": [str(failure) for failure in report.failures]})
 
 
+def _batches(values: Sequence[float]) -> Iterator[Sequence[float]]:
+    for start in range(0, len(values), _MOST_VALUES):
+        yield values[start : start + _MOST_VALUES]
+
+
 def _measure(report: Report, *, cold_start: bool) -> None:
-    """Put out the report's metrics; Powertools starts another line whenever a metric has its 100 values."""
-    timing = report.timing
-    metrics.add_dimension("strategy", report.request.strategy)
-    for ms in report.request_ms:
-        metrics.add_metric("RequestTime", MetricUnit.Milliseconds, ms)
+    timing, strategy = report.timing, report.request.strategy
+    for values in _batches(report.request_ms):
+        metrics.add_dimension("strategy", strategy)
+        # Not by add_metric, which writes out all of a metric's values for each that it adds: 30 ms for 1,025 of them.
+        metrics.metric_set["RequestTime"] = {"Unit": "Milliseconds", "StorageResolution": 60, "Value": values}
+        metrics.flush_metrics()
+    metrics.add_dimension("strategy", strategy)
     metrics.add_metric("FetchTime", MetricUnit.Milliseconds, report.fetched.total_ms)
     metrics.add_metric("Names", MetricUnit.Count, len(report.names))
     metrics.add_metric("Failures", MetricUnit.Count, len(report.failures))

@@ -12,14 +12,13 @@ from typing import Literal
 
 import httpx
 import msgspec
-from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 
-from pokemon_names.client import FAULTS, Clients, cause
+from pokemon_names.client import Clients, cause, unzipped
 from pokemon_names.request import Request
 
 Reason = Literal["not_found", "bad_status", "bad_body", "timeout", "unreachable"]
 
-_EVERYTHING = {"limit": 100_000, "offset": 0}  # the list endpoint has no maximum, and 20 as its default
+_EVERYTHING = "pokemon?limit=100000&offset=0"  # the list endpoint has no maximum, and 20 as its default
 _MAX_DETAIL = 200
 
 
@@ -108,44 +107,44 @@ class _Strategies:
 
     async def index(self, numbers: Sequence[int]) -> Sequence[Outcome]:
         try:
-            listed = msgspec.json.decode(await self._get("pokemon", _EVERYTHING), type=_Index).results
+            listed = msgspec.json.decode(await self._get(_EVERYTHING), type=_Index).results
             names = {entry.number: entry.name for entry in listed}
-        except (*FAULTS, ValueError) as fault:
+        except (httpx.HTTPError, ValueError) as fault:
             return [_failed(number, fault) for number in numbers]
         return [Found(n, names[n]) if n in names else _unlisted(n) for n in numbers]
 
     async def _one(self, number: int) -> Outcome:
         try:
             return _found(number, await self._get(f"pokemon/{number}"))
-        except (*FAULTS, msgspec.DecodeError) as fault:
+        except (httpx.HTTPError, msgspec.DecodeError) as fault:
             return _failed(number, fault)
 
     def _one_blocking(self, number: int) -> Outcome:
         try:
             return _found(number, self._get_blocking(f"pokemon/{number}"))
-        except (*FAULTS, msgspec.DecodeError) as fault:
+        except (httpx.HTTPError, msgspec.DecodeError) as fault:
             return _failed(number, fault)
 
-    async def _get(self, path: str, params: dict[str, int] | None = None) -> bytes:
+    async def _get(self, path: str) -> bytes:
         async with self.slots:
-            started, response = perf_counter(), None
+            started, body = perf_counter(), b""
             try:
-                response = await self.clients.asynchronous.get(path, params=params)
-                return response.raise_for_status().content
+                response = await self.clients.asynchronous.get(self.clients.url(path))
+                body = unzipped(response)
+                response.raise_for_status()
+                return body
             finally:
-                self._record(started, response)
+                self.exchanges.append(Exchange(_ms_since(started), len(body)))
 
     def _get_blocking(self, path: str) -> bytes:
-        started, response = perf_counter(), None
+        started, body = perf_counter(), b""
         try:
-            response = self.clients.blocking.get(path)
-            return response.raise_for_status().content
+            response = self.clients.blocking.get(self.clients.url(path))
+            body = unzipped(response)
+            response.raise_for_status()
+            return body
         finally:
-            self._record(started, response)
-
-    def _record(self, started: float, response: httpx.Response | None) -> None:
-        size = 0 if response is None else len(response.content)
-        self.exchanges.append(Exchange(_ms_since(started), size))
+            self.exchanges.append(Exchange(_ms_since(started), len(body)))
 
 
 def _found(number: int, body: bytes) -> Found:
@@ -161,11 +160,14 @@ def _failed(number: int, fault: Exception) -> Failed:
     reason: Reason
     match fault:
         case httpx.HTTPStatusError(response=response):
-            status, detail = response.status_code, response.text.strip() or response.reason_phrase
+            status, detail = (
+                response.status_code,
+                unzipped(response).decode(errors="replace").strip() or response.reason_phrase,
+            )
             reason = "not_found" if status == HTTPStatus.NOT_FOUND else "bad_status"
-        case httpx.TimeoutException() | RequestTimeoutError():
+        case httpx.TimeoutException():
             reason = "timeout"
-        case httpx.DecodingError() | PyreqwestError() | ValueError():
+        case httpx.DecodingError() | ValueError():
             reason = "bad_body"
         case _:
             reason = "unreachable"
