@@ -10,7 +10,7 @@ bin := $(VENV)/bin
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run test test-sam check format pokeapi lock clean
+.PHONY: run test test-sam check format pokeapi bench lock clean
 
 run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json LIVE=1 LOGS=1
 	@PYTHONPATH=src $(bin)/python -m tests.run $(EVENT) --delay $(DELAY) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
@@ -36,6 +36,11 @@ format: $(VENV)/test
 
 pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES=
 	@$(bin)/python -m tests.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(if $(BODIES),--bodies '$(BODIES)')
+
+bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; needs nginx and two cores; BODIES= PAIRS=
+	@for tool in nginx taskset; do command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
+	@PYTHONPATH=src $(bin)/python -m tests.bench --pairs $(or $(PAIRS),5) \
+		$(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
 
 lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	$(bin)/pip install --quiet uv

@@ -1,5 +1,7 @@
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 
 from pokemon_names.request import InvalidRequest
-from tests.conftest import Handle, sample
+from tests.conftest import EVENTS, Handle, sample
 from tests.invoke import Context
 from tests.pokeapi import PokeAPI
 
@@ -154,3 +156,31 @@ def test_connections_stay_warm_from_one_invocation_to_the_next(pokeapi: PokeAPI,
     for _ in range(5):
         assert handle({"range": "1-20"})["count"] == 20
     assert len(pokeapi.connections) == 20
+
+
+@pytest.mark.parametrize("name", ["direct-one", "http-api-one"])
+def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> None:
+    """What a cold start costs is mostly imports: boto3 alone would double it."""
+    program = (
+        "import json, sys; from tests.invoke import invoke; invoke(json.load(open(sys.argv[1])));"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(EVENTS / f"{name}.json")],
+        cwd=EVENTS.parent,
+        env={"PYTHONPATH": "src", "POKEAPI_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = set(done.stderr.split())
+    assert "pokemon_names.app" in modules
+    assert not modules & {
+        "aiohttp",
+        "aws_lambda_powertools.event_handler",
+        "aws_lambda_powertools.utilities.batch",
+        "aws_lambda_powertools.utilities.data_classes",
+        "boto3",
+        "botocore.session",  # botocore's own __init__, a small file, is Powertools' doing
+        "pydantic",
+    }
