@@ -160,10 +160,8 @@ def _failed(number: int, fault: Exception) -> Failed:
     reason: Reason
     match fault:
         case httpx.HTTPStatusError(response=response):
-            status, detail = (
-                response.status_code,
-                unzipped(response).decode(errors="replace").strip() or response.reason_phrase,
-            )
+            status = response.status_code
+            detail = unzipped(response).decode(errors="replace").strip() or response.reason_phrase
             reason = "not_found" if status == HTTPStatus.NOT_FOUND else "bad_status"
         case httpx.TimeoutException():
             reason = "timeout"
