@@ -5,24 +5,37 @@ EVENT ?= events/direct.json
 HOST ?= 127.0.0.1
 PORT ?= 8000
 DELAY ?= 0.05
+TO ?= $(VENV)/race.html
 
 bin := $(VENV)/bin
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run test test-sam check format pokeapi bench lock clean
+.PHONY: run race test fuzz test-sam test-browser check format build docs pokeapi bench audit lock clean
 
-run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json LIVE=1 LOGS=1
-	@PYTHONPATH=src $(bin)/python -m tests.run $(EVENT) --delay $(DELAY) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
+faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED))
+
+run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 LIVE=1 LOGS=1
+	@PYTHONPATH=src $(bin)/python -m tests.run $(EVENT) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGY),--strategy '$(STRATEGY)')
 
-test: $(VENV)/test  ## every test that needs no Docker
+race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sync FAULTS= LIVE=1 OPEN=1 TO=race.html, or .svg
+	@PYTHONPATH=src $(bin)/python -m tests.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
+		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
+
+test: $(VENV)/test  ## every test that needs no Docker and no browser
 	$(bin)/coverage erase
-	$(bin)/coverage run -m pytest -m 'not sam' $(ARGS)
+	$(bin)/coverage run -m pytest -m 'not sam and not browser' $(ARGS)
 	$(bin)/coverage report
+
+fuzz: $(VENV)/test  ## ten thousand examples of each property
+	$(bin)/python -m pytest tests/test_fuzz.py tests/test_request.py --hypothesis-profile=fuzz $(ARGS)
 
 test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
 	SAM=$(VENV)/sam-cli/bin/sam $(bin)/python -m pytest -m sam $(ARGS)
+
+test-browser: $(VENV)/test  ## the page of a race in Chromium; SCREENSHOTS=folder keeps pictures of it
+	SCREENSHOTS='$(SCREENSHOTS)' $(bin)/python -m pytest -m browser $(ARGS)
 
 check: $(VENV)/test  ## lint, format, types, template
 	$(bin)/ruff check
@@ -34,13 +47,26 @@ format: $(VENV)/test
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
-pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES=
-	@$(bin)/python -m tests.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(if $(BODIES),--bodies '$(BODIES)')
+build:  ## `sam build`, and the package's bytecode: Lambda could not keep it, and would compile at every cold start; CONFIG=prod
+	sam build $(addprefix --config-env ,$(CONFIG))
+	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
-bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; needs nginx and two cores; BODIES= PAIRS=
-	@for tool in nginx taskset; do command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
-	@PYTHONPATH=src $(bin)/python -m tests.bench --pairs $(or $(PAIRS),5) \
+docs: $(VENV)/test  ## the page for people of the API's description for programs
+	@PYTHONPATH=src $(bin)/python -m tests.docs
+
+pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED=
+	@$(bin)/python -m tests.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) $(if $(BODIES),--bodies '$(BODIES)')
+
+bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores; BODIES= PAIRS= SMALL=1
+	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
+	@PYTHONPATH=src $(bin)/python -m tests.bench --pairs $(or $(PAIRS),5) $(if $(SMALL),--small) \
 		$(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
+
+audit: | $(bin)/pip  ## known vulnerabilities of what is deployed, and the template's security; needs the network
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
+	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
+	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
 
 lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	$(bin)/pip install --quiet uv
@@ -50,7 +76,7 @@ lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for t
 	$(compile) --group sam --output-file tests/requirements-sam.txt
 
 clean:
-	rm -rf $(VENV) .aws-sam .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/run: src/requirements.txt tests/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt

@@ -1,23 +1,51 @@
+import asyncio
+import gc
 import importlib
 import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 from aws_lambda_powertools.logging import logger as powertools_logger
+from hypothesis import HealthCheck, settings
+from moto import mock_aws
 
+from pokemon_names import bucket as bucket_module
+from pokemon_names import retry
+from pokemon_names.cache import Cache
+from pokemon_names.client import Clients
+from pokemon_names.fetch import fetch
+from pokemon_names.outcome import Fetched
+from pokemon_names.request import Request
 from tests.invoke import Context
 from tests.pokeapi import PokeAPI, serving
 
+settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
+settings.register_profile("fuzz", deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck))
+settings.load_profile("default")
+
 EVENTS = Path(__file__).parent.parent / "events"
 
+REGION = "eu-central-1"
+
 Handle = Callable[..., dict[str, Any]]
+Kept = Callable[[], dict[str, dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let retries wait for hundredths of what they do otherwise, and as often."""
+    waits = {"wait_initial": 0.001, "wait_max": 0.02, "wait_jitter": 0.001}
+    monkeypatch.setattr(retry, "POLICY", {**retry.POLICY, **waits})
+    monkeypatch.setattr(retry, "LONGEST_WAIT", 0.02)
 
 
 @pytest.fixture
@@ -34,18 +62,21 @@ def url(pokeapi: PokeAPI) -> Iterator[str]:
 
 @pytest.fixture
 def load_app(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
-    """Load the app as a new Lambda environment does, with these environment variables beside POKEAPI_URL."""
+    """Load the app with these environment variables beside POKEAPI_URL."""
+    return lambda **environment: load(monkeypatch, **{"POKEAPI_URL": url, **environment})
 
-    def load(**environment: str) -> ModuleType:
-        for name, value in {"POKEAPI_URL": url, **environment}.items():
-            monkeypatch.setenv(name, value)
-        # Powertools keeps its logger, with the stdout that it found, and its cold start as long as the process lives.
-        logging.Logger.manager.loggerDict.pop(os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names"), None)
-        monkeypatch.setattr(powertools_logger, "is_cold_start", True)
-        sys.modules.pop("pokemon_names.app", None)
-        return importlib.import_module("pokemon_names.app")
 
-    return load
+def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
+    """Load the app as a new Lambda environment does."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    # Powertools keeps its logger, with the stdout that it found, and its cold start as long as the process lives.
+    logging.Logger.manager.loggerDict.pop(os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names"), None)
+    monkeypatch.setattr(powertools_logger, "is_cold_start", True)
+    sys.modules.pop("pokemon_names.app", None)
+    app = importlib.import_module("pokemon_names.app")
+    gc.unfreeze()  # it would hide what the tests before left open
+    return app
 
 
 @pytest.fixture
@@ -59,6 +90,56 @@ def handle(load_app: Callable[..., ModuleType]) -> Handle:
         return reply
 
     return handle
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put moto in AWS's place."""
+    credentials(monkeypatch)
+    with mock_aws():
+        yield
+
+
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what boto3 insists on."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture
+def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
+    """Make a bucket; gives boto3's own view of it."""
+    monkeypatch.setattr(bucket_module, "KEEP_SECONDS", 10.0)  # importing boto3 among other tests
+    return boto3.resource("s3").create_bucket(
+        Bucket="pokemon-names", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+
+
+@pytest.fixture
+def keeping(load_app: Callable[..., ModuleType], bucket: Any) -> Handle:
+    """Invoke the handler of one Lambda environment that has the bucket."""
+    app = load_app(RESULTS_BUCKET=bucket.name)
+    return lambda event: app.handler(event, Context())
+
+
+@pytest.fixture
+def kept(bucket: Any) -> Kept:
+    """Read all reports in the bucket, by their keys."""
+
+    def kept() -> dict[str, dict[str, Any]]:
+        return {one.key: json.load(one.get()["Body"]) for one in bucket.objects.filter(Prefix="results/")}
+
+    return kept
+
+
+async def fetched(
+    clients: Clients | str, *, slots: int = 100, seconds: float = 30.0, cache: Cache | None = None, **fields: Any
+) -> Fetched:
+    """Fetch in so many seconds what a request of these fields asks for."""
+    clients = Clients(clients) if isinstance(clients, str) else clients
+    deadline = time.monotonic() + seconds
+    return await fetch(Request(**fields), clients, cache or Cache(0), asyncio.Semaphore(slots), deadline)
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -5,42 +5,55 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from pokemon_names.outcome import Exchange
+from pokemon_names.waterfall import GLYPHS, Lane, text
 from pokemon_names.web import race_line
 from tests.pokeapi import PokeAPI, serving
+from tests.pokeapi.faults import FAULTS, Faults
 
 MOST_FAILURES = 5
 FAILED = 1
 
 
 def main() -> int:
-    options = _options()
+    parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
+    parser.add_argument("event", type=Path, help="a sample event's file")
+    parser.add_argument("--strategy", help="in place of the event's")
+    add_options(parser)
+    options = parser.parse_args()
     event = json.loads(options.event.read_text(encoding="utf-8"))
-    _change(event, {"range": options.range, "strategy": options.strategy})
-    local = nullcontext(None) if options.live else serving(PokeAPI(delay=options.delay))
-    with local as port:
-        environment = {} if port is None else {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
-        reply = _invoke(event, environment, logs=sys.stderr.fileno() if options.logs else subprocess.DEVNULL)
+    change(event, {"range": options.range, "strategy": options.strategy, "trace": "true"})
+    reply = answer(event, options)
     print("\n".join(_lines(reply)))
     return FAILED if "errorType" in reply else 0
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
-    parser.add_argument("event", type=Path, help="a sample event's file")
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--range", help="in place of the event's")
-    parser.add_argument("--strategy", help="in place of the event's")
     parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--logs", action="store_true", help="show the function's log, metrics included, on stderr")
-    return parser.parse_args()
 
 
-def _change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
+def answer(event: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Give the handler's reply to an event, where the options have its PokeAPI."""
+    service = PokeAPI(delay=options.delay, faults=Faults.read(options.fault, options.seed))
+    local = nullcontext(None) if options.live else serving(service)
+    with local as port:
+        environment = {} if port is None else {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
+        return _invoke(event, environment, logs=sys.stderr.fileno() if options.logs else subprocess.DEVNULL)
+
+
+def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
     given = {name: value for name, value in fields.items() if value is not None}
     if "requestContext" not in event:
         event |= given
@@ -80,9 +93,33 @@ def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
         yield body["detail"]
     if "race" in body:
         yield from map(race_line, body["race"])
+        yield from _waterfall(body["race"])
     elif "names" in body:
         yield from body["names"]
         yield from _summary(body)
+        yield from _waterfall([body])
+    elif not body.keys() & {"errorType", "detail"}:
+        yield json.dumps(body)
+
+
+def _waterfall(reports: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield ""
+    yield text([lane(report) for report in reports], plain=_is_plain())
+
+
+def lane(report: Mapping[str, Any]) -> Lane:
+    """Read a traced report."""
+    exchanges = msgspec.convert(report["trace"], list[Exchange])
+    return Lane(report["strategy"], exchanges, report["timing"]["total_ms"], report.get("speedup"))
+
+
+def _is_plain() -> bool:
+    """Tell whether the terminal, or whatever else is printed to, has ASCII alone."""
+    try:
+        GLYPHS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return True
+    return os.environ.get("TERM") == "dumb"
 
 
 def _summary(report: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from pokemon_names.request import InvalidRequest
 from tests.conftest import EVENTS, Handle, sample
 from tests.invoke import Context
-from tests.pokeapi import PokeAPI
+from tests.pokeapi import PokeAPI, answers
 
 Capture = pytest.CaptureFixture[str]
 
@@ -81,6 +81,22 @@ def test_the_correlation_id_is_the_sources_own(invoke: Invoke, name: str, correl
     assert invoke(sample(name)).logs[0]["correlation_id"] == correlation_id
 
 
+def test_logs_never_hold_a_callers_headers(load_app: Callable[..., ModuleType], capsys: Capture) -> None:
+    app = load_app(POWERTOOLS_LOGGER_LOG_EVENT="true")
+    for name in ("http-api", "rest-api", "function-url", "alb", "alb-multi-value"):
+        event = sample(name)
+        event["requestContext"].pop("requestId", None)
+        secret = {"authorization": "hush", "x-amzn-trace-id": "hush;Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d;hush"}
+        if "multiValueHeaders" in event:
+            event["multiValueHeaders"] |= {key: [value] for key, value in secret.items()}
+        else:
+            event["headers"] |= secret
+        app.handler(event, Context())
+    output = capsys.readouterr().out
+    assert "hush" not in output
+    assert output.count('"correlation_id":"Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"') == 5
+
+
 def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
     output = invoke({"range": "1-3,1026"})
     units: dict[str, str] = {}
@@ -90,10 +106,23 @@ def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
         assert [set(dimensions) for dimensions in definition["Dimensions"]] == [{"service", "strategy"}]
         assert (line["service"], line["strategy"]) == ("pokemon-names", "gather")
         units |= {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
-    counts = {"Names": [3], "Failures": [1], "Retries": [0], "CacheHits": [0], "ColdStart": [1]}
+    counts = {"Names": [3], "Failures": [1], "Lost": [0], "Retries": [0], "CacheHits": [0], "ColdStart": [1]}
     assert units == dict.fromkeys(counts, "Count") | {"FetchTime": "Milliseconds", "RequestTime": "Milliseconds"}
     assert {name: output.values(name) for name in counts} == counts
     assert output.values("FetchTime")[0] >= max(output.values("RequestTime"))
+
+
+def test_names_lost_are_told_from_numbers_of_no_pokemon(pokeapi: PokeAPI, invoke: Invoke) -> None:
+    pokeapi.answers = {2: answers.text(403, "Forbidden")}
+    output = invoke({"range": "1-3,1026"})
+    assert (output.values("Failures"), output.values("Lost")) == ([2], [1])
+    assert output.logs[0]["lost"] == [{"number": 2, "reason": "bad_status", "status": 403}]
+
+
+def test_the_log_names_no_more_than_100_of_those_lost(pokeapi: PokeAPI, invoke: Invoke) -> None:
+    pokeapi.answers = dict.fromkeys(range(1, 151), answers.text(403, "Forbidden"))
+    output = invoke({"range": "1-150"})
+    assert (output.values("Lost"), len(output.logs[0]["lost"])) == ([150], 100)
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
@@ -181,6 +210,12 @@ def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> N
         "aws_lambda_powertools.utilities.batch",
         "aws_lambda_powertools.utilities.data_classes",
         "boto3",
+        "stamina",
+        "pokemon_names.messages",
+        "pokemon_names.page",
+        "pokemon_names.states",
+        "pokemon_names.table",
+        "pokemon_names.upload",
         "botocore.session",  # botocore's own __init__, a small file, is Powertools' doing
         "pydantic",
     }

@@ -14,15 +14,16 @@ from hypercorn.config import Config
 
 from pokemon_names import __version__
 from pokemon_names.client import Clients, cause
-from pokemon_names.fetch import Found, fetch
-from pokemon_names.request import STRATEGIES, Request
+from pokemon_names.outcome import Found
+from pokemon_names.request import STRATEGIES
+from tests.conftest import fetched
 from tests.pokeapi import PokeAPI, serving
 
 
 def test_the_user_agent_names_the_project_and_its_version(pokeapi: PokeAPI, url: str) -> None:
     clients = Clients(url)
     for strategy in STRATEGIES:
-        asyncio.run(fetch(Request(range="1-2", strategy=strategy), clients, asyncio.Semaphore(1)))
+        asyncio.run(fetched(clients, range="1-2", strategy=strategy))
     assert pokeapi.agents == {f"pokemon-names/{__version__}"}
 
 
@@ -30,7 +31,7 @@ def test_connections_stay_warm_from_one_event_loop_to_the_next(pokeapi: PokeAPI,
     clients = Clients(url)
     pokeapi.delay = 0.1
     for _ in range(3):
-        asyncio.run(fetch(Request(range="1-20"), clients, asyncio.Semaphore(20)))
+        asyncio.run(fetched(clients, range="1-20"))
     assert len(pokeapi.connections) == 20
 
 
@@ -49,8 +50,8 @@ def test_ssl_cert_file_is_honoured(authority: trustme.CA, strategy: str) -> None
     authority.issue_cert("localhost").configure_cert(context)
     with serving(PokeAPI(), ssl_context=context) as port:
         clients = Clients(f"https://localhost:{port}/api/v2")
-        fetched = asyncio.run(fetch(Request(range="25", strategy=strategy), clients, asyncio.Semaphore(1)))
-    assert fetched.outcomes == [Found(25, "pikachu")]
+        result = asyncio.run(fetched(clients, range="25", strategy=strategy))
+    assert result.outcomes == [Found(25, "pikachu")]
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sync"])
@@ -75,7 +76,7 @@ def test_over_tls_all_requests_share_one_http_2_connection(
         stop = thread.call(anyio.Event)
         thread.start_task_soon(partial(serve, pokemon, config, shutdown_trigger=stop.wait, mode="asgi"))
         for _ in range(2):
-            asyncio.run(fetch(Request(range="1-20", strategy=strategy), clients, asyncio.Semaphore(20)))
+            asyncio.run(fetched(clients, range="1-20", strategy=strategy))
         thread.call(stop.set)
     assert [scope["http_version"] for scope in scopes] == ["2"] * 40
     assert len({scope["client"] for scope in scopes}) == 1

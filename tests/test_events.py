@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from pokemon_names.request import InvalidRequest
-from tests.conftest import EVENTS, Handle, sample
+from tests.conftest import EVENTS, Handle, Kept, sample
+from tests.pokeapi.bodies import pokemon
 
 FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 FIELDS = ["range", "strategy", "complete", "count", "names", "failures", "timing"]
@@ -36,10 +37,22 @@ DIRECT = {
     "direct-unknown-number": (2, "pecharunt", [1026, 1027]),
 }
 INVALID = {"direct-bad-range"}
+# sample: the names that are kept, in the order of their keys, and which messages failed
+QUEUES = {
+    "sqs": ([FIRST_THREE], ["2e1424d4-f796-459a-8184-9c92662be6da"]),
+    "sqs-sns-wrapped": ([["mew"]], []),
+}
+ASYNCHRONOUS = {
+    "sns": [["mew"]],
+    "eventbridge": [[*FIRST_THREE, "mew"]],
+    "eventbridge-s3": [FIRST_THREE, ["mew"]],
+    "scheduler": [[one.name for one in pokemon().values()]],
+}
+TASKS = ["states-plan", "states-fetch", "states-gather"]
 
 
 def test_every_sample_is_a_test_case() -> None:
-    assert {path.stem for path in EVENTS.iterdir()} == {*HTTP, *DIRECT, *INVALID}
+    assert {path.stem for path in EVENTS.iterdir()} == {*HTTP, *DIRECT, *INVALID, *QUEUES, *ASYNCHRONOUS, *TASKS}
 
 
 @pytest.mark.parametrize("name", HTTP)
@@ -72,6 +85,34 @@ def test_a_direct_caller_can_catch_invalid_request_by_name(handle: Handle, name:
     with pytest.raises(InvalidRequest, match=r"^range: got '1-x', allowed: numbers from 1 to") as caught:
         handle(sample(name))
     assert type(caught.value).__name__ == "InvalidRequest"
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_queue(keeping: Handle, kept: Kept, name: str) -> None:
+    names, failed = QUEUES[name]
+    assert keeping(sample(name)) == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+    assert [report["names"] for report in kept().values()] == names
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_asynchronous(keeping: Handle, kept: Kept, bucket: Any, name: str) -> None:
+    event = sample(name)
+    if name == "eventbridge-s3":
+        put = bucket.put_object(Key=event["detail"]["object"]["key"], Body='{"range": "1-3"}\n{"range": "151"}\n')
+        event["detail"]["bucket"]["name"] = bucket.name
+        event["detail"]["object"]["etag"] = put.e_tag.strip('"')
+    assert [report["complete"] for report in keeping(event)["reports"]] == [True] * len(ASYNCHRONOUS[name])
+    assert [report["names"] for report in kept().values()] == ASYNCHRONOUS[name]
+
+
+def test_tasks(keeping: Handle, kept: Kept) -> None:
+    plan, fetch, gather = (keeping(sample(name)) for name in TASKS)
+    assert plan["request"] == {"range": "1-1025,10001-10326", "strategy": "gather", "fresh": False}
+    assert plan["chunks"] == {"key": "runs/every-name-2026-11-22/chunks.json", "count": 3}
+    assert (fetch["complete"], fetch["count"]) == (True, 500)
+    assert (gather["count"], gather["failures"]) == (500, {"chunk": 851})
+    (report,) = kept().values()
+    assert list(report) == FIELDS
 
 
 @pytest.mark.parametrize("event", [None, [], "1-150", 151, True])

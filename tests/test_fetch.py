@@ -1,16 +1,18 @@
 import asyncio
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from pokemon_names import client
+from pokemon_names import client, retry
 from pokemon_names.client import Clients
-from pokemon_names.fetch import Failed, Fetched, Found, fetch
-from pokemon_names.request import STRATEGIES, Request
-from tests import answers
-from tests.pokeapi import PokeAPI
+from pokemon_names.outcome import Failed, Fetched, Found
+from pokemon_names.request import STRATEGIES
+from tests.conftest import fetched
+from tests.pokeapi import PokeAPI, answers
+from tests.pokeapi.faults import FAULTS, Faults
 
 ONE_EACH = [strategy for strategy in STRATEGIES if strategy != "index"]
 
@@ -18,110 +20,124 @@ strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 one_each = pytest.mark.parametrize("strategy", ONE_EACH)
 
 
-async def run(url: str, slots: int = 100, **fields: Any) -> Fetched:
-    return await fetch(Request(**fields), Clients(url), asyncio.Semaphore(slots))
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon, for answers that never come or never get better."""
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(retry, "POLICY", {**retry.POLICY, "attempts": 2})
 
 
-def names(fetched: Fetched) -> list[str]:
-    return [outcome.name for outcome in fetched.outcomes if isinstance(outcome, Found)]
+def names(result: Fetched) -> list[str]:
+    return [outcome.name for outcome in result.outcomes if isinstance(outcome, Found)]
+
+
+def failures(result: Fetched) -> list[Failed]:
+    return [outcome for outcome in result.outcomes if isinstance(outcome, Failed)]
 
 
 @strategy
 async def test_every_strategy_gives_the_same_names_in_the_order_asked_for(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    fetched = await run(url, range="151,1-20,10001-10003", strategy=strategy)
+    result = await fetched(url, range="151,1-20,10001-10003", strategy=strategy)
     asked = [151, *range(1, 21), *range(10001, 10004)]
-    assert fetched.outcomes == [Found(number, pokeapi.pokemon[number].name) for number in asked]
-    assert fetched.total_ms >= max(exchange.ms for exchange in fetched.exchanges) > 0
+    assert result.outcomes == [Found(number, pokeapi.pokemon[number].name) for number in asked]
+    assert result.total_ms >= max(exchange.ms for exchange in result.exchanges) > 0
 
 
 @one_each
 async def test_a_request_for_each_number(pokeapi: PokeAPI, url: str, strategy: str) -> None:
-    fetched = await run(url, range="1-20", strategy=strategy)
-    assert len(fetched.exchanges) == pokeapi.requests == 20
-    assert sum(exchange.size for exchange in fetched.exchanges) > 20 * 50_000
+    result = await fetched(url, range="1-20", strategy=strategy)
+    assert len(result.exchanges) == pokeapi.requests == 20
+    assert sum(exchange.bytes for exchange in result.exchanges) > 20 * 50_000
 
 
 async def test_the_index_is_a_single_request(pokeapi: PokeAPI, url: str) -> None:
-    fetched = await run(url, range="1-1025,10001-10326", strategy="index")
-    assert names(fetched) == [one.name for one in pokeapi.pokemon.values()]
-    assert len(fetched.exchanges) == pokeapi.requests == 1
+    result = await fetched(url, range="1-1025,10001-10326", strategy="index")
+    assert names(result) == [one.name for one in pokeapi.pokemon.values()]
+    assert len(result.exchanges) == pokeapi.requests == 1
 
 
 async def test_gather_has_all_in_flight_at_once(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.delay = 0.2
-    await run(url, range="1-20")
+    await fetched(url, range="1-20")
     assert pokeapi.most_in_flight == 20
 
 
 async def test_no_more_in_flight_than_there_are_slots(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.delay = 0.01
-    assert len(names(await run(url, slots=7, range="1-50"))) == 50
+    assert len(names(await fetched(url, slots=7, range="1-50"))) == 50
     assert pokeapi.most_in_flight <= 7
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
 async def test_one_after_another(pokeapi: PokeAPI, url: str, strategy: str) -> None:
-    await run(url, range="1-5", strategy=strategy)
+    await fetched(url, range="1-5", strategy=strategy)
     assert pokeapi.most_in_flight == 1
 
 
 async def test_the_blocking_client_does_not_block_the_event_loop(pokeapi: PokeAPI, url: str) -> None:
     go_on = threading.Event()
     pokeapi.answers[1] = answers.after(go_on, answers.json('{"name": "bulbasaur"}'))
-    clients, slots = Clients(url), asyncio.Semaphore(1)
-    blocked = asyncio.create_task(fetch(Request(range="1", strategy="sync"), clients, slots))
-    assert names(await fetch(Request(range="2"), clients, slots)) == ["ivysaur"]
+    clients = Clients(url)
+    blocked = asyncio.create_task(fetched(clients, range="1", strategy="sync"))
+    assert names(await fetched(clients, range="2")) == ["ivysaur"]
     assert not blocked.done()
     go_on.set()
     assert names(await blocked) == ["bulbasaur"]
 
 
 BAD_ANSWERS = {
-    "no such number": (None, "not_found", 404, "Not Found"),
-    "plain text error": (answers.text(500, "Internal Server Error\n"), "bad_status", 500, "Internal Server Error"),
-    "error without a body": (answers.text(503, ""), "bad_status", 503, "Service Unavailable"),
-    "long error": (answers.text(400, "x" * 9999), "bad_status", 400, "x" * 200),
-    "redirect": (answers.elsewhere, "bad_status", 302, "Found"),
-    "not JSON": (answers.text(200, "<html>"), "bad_body", None, "JSON is malformed: invalid character (byte 0)"),
-    "empty": (answers.json(""), "bad_body", None, "Input data was truncated"),
-    "another JSON": (answers.json("[1]"), "bad_body", None, "Expected `object`, got `array`"),
-    "no name": (answers.json('{"id": 7}'), "bad_body", None, "Object missing required field `name`"),
-    "name not text": (answers.json('{"name": 7}'), "bad_body", None, "Expected `str`, got `int` - at `$.name`"),
-    "broken gzip": (answers.broken_gzip, "bad_body", None, "Error -3 while decompressing data: incorrect header check"),
-    "truncated": (answers.truncated, "bad_body", None, "end of file before message length reached"),
-    "reset": (answers.reset, "unreachable", None, "connection closed before message completed"),
-    "silence": (answers.hang, "timeout", None, "operation timed out"),
-    "stuck body": (answers.stuck, "timeout", None, "operation timed out"),
+    "no such number": (None, "not_found", 404, 1, "Not Found"),
+    "bad request": (answers.text(400, "x" * 9999), "bad_status", 400, 1, "x" * 200),
+    "redirect": (answers.elsewhere, "bad_status", 302, 1, "Found"),
+    "plain text error": (answers.text(500, "Internal\n"), "bad_status", 500, 2, "Internal"),
+    "error without a body": (answers.text(503, ""), "bad_status", 503, 2, "Service Unavailable"),
+    "not JSON": (answers.text(200, "<html>"), "bad_body", None, 2, "JSON is malformed: invalid character (byte 0)"),
+    "empty": (answers.json(""), "bad_body", None, 2, "Input data was truncated"),
+    "another JSON": (answers.json("[1]"), "bad_body", None, 2, "Expected `object`, got `array`"),
+    "no name": (answers.json('{"id": 7}'), "bad_body", None, 2, "Object missing required field `name`"),
+    "name not text": (answers.json('{"name": 7}'), "bad_body", None, 2, "Expected `str`, got `int` - at `$.name`"),
+    "no gzip": (answers.broken_gzip, "bad_body", None, 2, "Error -3 while decompressing data: incorrect header check"),
+    "short gzip": (answers.zipped_short, "bad_body", None, 2, "the gzip stream breaks off"),
+    "truncated": (answers.truncated, "bad_body", None, 2, "end of file before message length reached"),
+    "large": (answers.large(5_000_000), "bad_body", None, 1, "more than 4000000 bytes"),
+    "endless": (answers.endless, "bad_body", None, 1, "more than 4000000 bytes"),
+    "reset": (answers.reset, "unreachable", None, 2, "connection closed before message completed"),
+    "silence": (answers.hang, "timeout", None, 2, "operation timed out"),
+    "stuck body": (answers.stuck, "timeout", None, 2, "operation timed out"),
+    "drip": (answers.drip, "timeout", None, 2, "operation timed out"),
 }
 
 
 @one_each
-@pytest.mark.parametrize(("answer", "reason", "status", "detail"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+@pytest.mark.parametrize(("answer", "reason", "status", "attempts", "detail"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+@pytest.mark.usefixtures("impatient")
 async def test_a_bad_answer_fails_its_number_and_no_other(  # noqa: PLR0913, PLR0917
-    pokeapi: PokeAPI,
-    url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    strategy: str,
-    answer: Any,
-    reason: Any,
-    status: int | None,
-    detail: str,
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Any, reason: Any, status: int | None, attempts: int, detail: str
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(milliseconds=200))
     if answer:
         pokeapi.answers[1026] = answer
-    fetched = await run(url, range="1,1026,3", strategy=strategy)
-    failed = Failed(1026, reason, status, attempts=1, detail=detail)
-    assert fetched.outcomes == [Found(1, "bulbasaur"), failed, Found(3, "venusaur")]
-    assert len(fetched.exchanges) == 3
+    result = await fetched(url, range="1,1026,3", strategy=strategy)
+    failed = Failed(1026, reason, status, attempts, detail)
+    assert result.outcomes == [Found(1, "bulbasaur"), failed, Found(3, "venusaur")]
+    assert len([exchange for exchange in result.exchanges if exchange.number == 1026]) == attempts
+
+
+@one_each
+async def test_a_body_may_be_as_large_as_it_may(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    body = '{"name": "mew"}'
+    pokeapi.answers[151] = answers.json(body)
+    assert names(await fetched(Clients(url, len(body)), range="151", strategy=strategy)) == ["mew"]
+    (failed,) = failures(await fetched(Clients(url, len(body) - 1), range="151", strategy=strategy))
+    assert failed.detail == "more than 14 bytes"
 
 
 async def test_numbers_missing_from_the_index_do_not_exist(url: str) -> None:
-    fetched = await run(url, range="1025-1026", strategy="index")
+    result = await fetched(url, range="1025-1026", strategy="index")
     missing = Failed(1026, "not_found", None, attempts=1, detail="not in the list of all Pokémon")
-    assert fetched.outcomes == [Found(1025, "pecharunt"), missing]
+    assert result.outcomes == [Found(1025, "pecharunt"), missing]
 
 
 @pytest.mark.parametrize(
@@ -133,16 +149,16 @@ async def test_numbers_missing_from_the_index_do_not_exist(url: str) -> None:
         (answers.reset, "unreachable", None),
     ],
 )
+@pytest.mark.usefixtures("impatient")
 async def test_without_the_index_every_number_fails(
     pokeapi: PokeAPI, url: str, answer: Any, reason: str, status: int | None
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = answer
-    fetched = await run(url, range="1-3", strategy="index")
-    failures = [outcome for outcome in fetched.outcomes if isinstance(outcome, Failed)]
-    assert [(failed.number, failed.reason, failed.status) for failed in failures] == [
+    result = await fetched(url, range="1-3", strategy="index")
+    assert [(failed.number, failed.reason, failed.status) for failed in failures(result)] == [
         (number, reason, status) for number in (1, 2, 3)
     ]
-    assert len(fetched.exchanges) == 1
+    assert len(result.exchanges) == 2
 
 
 @strategy
@@ -153,10 +169,94 @@ async def test_without_the_index_every_number_fails(
         ("http://pokeapi.invalid/api/v2", "failed to lookup address information"),
     ],
 )
+@pytest.mark.usefixtures("impatient")
 async def test_nobody_there(strategy: str, url_: str, detail: str) -> None:
-    fetched = await run(url_, range="1-3", strategy=strategy)
-    assert [outcome.number for outcome in fetched.outcomes] == [1, 2, 3]
-    for outcome in fetched.outcomes:
-        assert isinstance(outcome, Failed)
-        assert outcome.reason == "unreachable"
-        assert detail in outcome.detail
+    result = await fetched(url_, range="1-3", strategy=strategy)
+    assert [failed.number for failed in failures(result)] == [1, 2, 3]
+    for failed in failures(result):
+        assert failed.reason == "unreachable"
+        assert detail in failed.detail
+
+
+@strategy
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("impatient")
+async def test_a_fault_costs_its_own_number_alone_and_leaves_the_clients_usable(
+    pokeapi: PokeAPI, url: str, strategy: str, fault: str
+) -> None:
+    clients = Clients(url)
+    pokeapi.answers = {2: FAULTS[fault], PokeAPI.LIST: FAULTS[fault]}
+    result = await asyncio.wait_for(fetched(clients, seconds=10, range="1-3", strategy=strategy), timeout=20)
+    assert names(result) == ([] if strategy == "index" else ["bulbasaur", "venusaur"])
+    assert {failed.attempts for failed in failures(result)} == {2}
+    assert {failed.reason for failed in failures(result)} <= {"bad_status", "bad_body", "timeout", "unreachable"}
+    pokeapi.answers = {}
+    assert names(await fetched(clients, range="1-3", strategy=strategy)) == ["bulbasaur", "ivysaur", "venusaur"]
+
+
+@strategy
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_that_passes_costs_a_retry_and_no_name(
+    url: str, monkeypatch: pytest.MonkeyPatch, strategy: str, fault: str
+) -> None:
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(Faults, "next", answers_once(fault))
+    result = await fetched(url, range="1-3", strategy=strategy)
+    assert names(result) == ["bulbasaur", "ivysaur", "venusaur"]
+    assert sum(exchange.attempt > 1 for exchange in result.exchanges) == 1
+
+
+@strategy
+async def test_every_attempt_is_accounted_for_from_its_turn_to_its_end(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    answer = answers.first(answers.status(503), answers.reset, then=answers.json('{"name": "mew", "results": []}'))
+    pokeapi.answers = {151: answer, PokeAPI.LIST: answer}
+    attempts = (await fetched(url, range="151", strategy=strategy)).exchanges
+    number = None if strategy == "index" else 151
+    told = [(attempt.number, attempt.attempt, attempt.ok, attempt.bytes) for attempt in attempts]
+    assert told == [(number, 1, False, 19), (number, 2, False, 0), (number, 3, True, 30)]
+    assert [attempt.first_byte_ms is None for attempt in attempts] == [False, True, False]
+    times = [time for it in attempts for time in (it.ready_ms, it.start_ms, it.first_byte_ms, it.end_ms) if time]
+    assert times == sorted(times)
+    assert [attempt.ready_ms for attempt in attempts[1:]] == [attempt.end_ms for attempt in attempts[:-1]]
+
+
+async def test_who_has_to_wait_for_a_slot_is_ready_before_it_is_sent(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.delay = 0.1
+    first, second = (await fetched(url, slots=1, range="1-2")).exchanges
+    assert second.ready_ms < first.end_ms < second.start_ms
+
+
+@pytest.mark.parametrize("strategy", ["gather", "sync"])
+async def test_a_response_begins_before_its_body_has_come(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    seen = threading.Event()
+
+    def clock() -> float:
+        seen.set()
+        return time.perf_counter()
+
+    monkeypatch.setattr(client, "perf_counter", clock)
+    pokeapi.answers[151] = answers.in_two(b'{"name": ', seen, b'"mew"}')
+    assert names(await fetched(url, range="151", strategy=strategy)) == ["mew"]
+
+
+def answers_once(fault: str) -> Any:
+    left = [FAULTS[fault]]
+    return lambda *_: left.pop() if left else None
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_with_faults_of_all_kinds_in_30_percent_of_the_answers_every_name_comes(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.4))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=0.6))
+    first = list(pokeapi.pokemon.values())[:1025]
+    pokeapi.answers = {one.number: answers.json(f'{{"name": "{one.name}"}}') for one in first}  # small, to be quick
+    pokeapi.faults = Faults(dict.fromkeys(FAULTS, 0.3 / len(FAULTS)), seed)
+    result = await fetched(url, seconds=60, range="1-1025")
+    assert names(result) == [one.name for one in first]
+    assert len(result.exchanges) > 1300

@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from tests.pokeapi import PokeAPI, serving
+from tests.pokeapi.answers import Answer
 from tests.pokeapi.bodies import NAMES_FILE, made, pokemon
+from tests.pokeapi.faults import FAULTS, Faults
 
 RECORDED = Path(os.environ.get("POKEAPI_RECORDED", Path(__file__).parents[2] / "shared" / "pokeapi"))
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
@@ -113,6 +115,28 @@ def test_it_starts_by_itself_and_stops_cleanly() -> None:
         assert httpx.get(f"{url}/pokemon/151").json()["name"] == "mew"
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
+
+
+def test_faults_befall_requests_at_their_rates_and_by_their_seed() -> None:
+    def befalling(seed: int) -> list[Answer | None]:
+        faults = Faults.read(["500=0.2", "reset=0.1"], seed)
+        return [faults.next(f"/pokemon/{number}") for number in range(1000)]
+
+    first = befalling(1)
+    assert first == befalling(1) != befalling(2)
+    assert 150 < first.count(FAULTS["500"]) < 250
+    assert 50 < first.count(FAULTS["reset"]) < 150
+    assert first.count(None) + first.count(FAULTS["500"]) + first.count(FAULTS["reset"]) == 1000
+
+
+def test_a_second_request_may_meet_with_something_else() -> None:
+    faults = Faults.read(["500=0.5"], seed=0)
+    assert {faults.next("/pokemon/1") for _ in range(20)} == {FAULTS["500"], None}
+
+
+def test_only_known_faults() -> None:
+    with pytest.raises(ValueError, match=r"^flood: no such fault, only 429, 500, "):
+        Faults.read(["flood=1"], seed=0)
 
 
 @pytest.mark.parametrize("recorded", [RECORDED] if RECORDED.is_dir() else [], ids=str)

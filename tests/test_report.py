@@ -1,15 +1,17 @@
 import pytest
 
-from pokemon_names.fetch import Exchange, Failed, Fetched, Found
+from pokemon_names.outcome import Exchange, Failed, Fetched, Found
 from pokemon_names.report import Report, percentile, race
 from pokemon_names.request import STRATEGIES, Request
 
 MISSING = Failed(1026, "not_found", 404, attempts=1, detail="Not Found")
 
 
-def report(*outcomes: Found | Failed, strategy: str = "gather", total_ms: float = 100.0) -> Report:
-    exchanges = [Exchange(ms=10.04 * (i + 1), size=1000) for i in range(len(outcomes))]
-    return Report(Request(range="1,1026", strategy=strategy), Fetched(outcomes, exchanges, total_ms))
+def report(*outcomes: Found | Failed, strategy: str = "gather", total_ms: float = 100.0, trace: bool = False) -> Report:
+    ok, ends = True, [10.04 * (i + 1) for i in range(len(outcomes))]
+    exchanges = [Exchange(1, i + 1, ok, 0.0, 0.0, None, end, 1000) for i, end in enumerate(ends)]
+    fetched = Fetched(outcomes, exchanges, total_ms, cached=3, stale=2)
+    return Report(Request(range="1,1026", strategy=strategy, trace=trace), fetched)
 
 
 def test_the_report_as_every_caller_gets_it() -> None:
@@ -26,11 +28,28 @@ def test_the_report_as_every_caller_gets_it() -> None:
             "p95_ms": 20.1,
             "max_ms": 20.1,
             "requests": 2,
-            "retries": 0,
-            "cached": 0,
+            "retries": 1,
+            "cached": 3,
+            "stale": 2,
             "bytes": 2000,
         },
     }
+
+
+def test_the_trace_is_every_request_in_tenths_of_milliseconds() -> None:
+    told = report(Found(1, "bulbasaur"), trace=True).as_dict()["trace"]
+    assert told == [
+        {
+            "number": 1,
+            "attempt": 1,
+            "ok": True,
+            "ready_ms": 0.0,
+            "start_ms": 0.0,
+            "first_byte_ms": None,
+            "end_ms": 10.0,
+            "bytes": 1000,
+        }
+    ]
 
 
 def test_a_report_is_complete_when_every_number_has_its_name() -> None:
@@ -61,3 +80,8 @@ def test_a_race_tells_how_many_times_faster_than_sync_each_was() -> None:
     assert told["range"] == "1,1026"
     speedups = {entry["strategy"]: entry["speedup"] for entry in told["race"]}
     assert speedups == {"gather": 10.0, "sequential": 1.25, "sync": 1.0, "index": 20.0}
+
+
+def test_without_sync_a_race_tells_no_speed_ups() -> None:
+    told = race([report(strategy="gather"), report(strategy="index")])
+    assert [entry["speedup"] for entry in told["race"]] == [None, None]

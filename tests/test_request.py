@@ -1,4 +1,3 @@
-import dataclasses
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ def write(part: range) -> str:
 def test_defaults_are_the_first_150_gathered() -> None:
     request = Request()
     assert request.numbers == tuple(range(1, 151))
-    assert (request.strategy, request.fresh) == ("gather", False)
+    assert (request.strategy, request.fresh, request.trace) == ("gather", False, False)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +98,12 @@ def test_an_endless_expression_is_refused_before_it_is_read() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"rnage": "1-3"}, "rnage: got '1-3', allowed: only the fields range, strategy, fresh"),
-        ({"max_numbers": 9}, "max_numbers: got '9', allowed: only the fields range, strategy, fresh"),
+        ({"rnage": "1-3"}, "rnage: got '1-3', allowed: only the fields range, strategy, fresh, trace"),
+        ({"max_numbers": 9}, "max_numbers: got '9', allowed: only the fields range, strategy, fresh, trace"),
         ({"strategy": "fastest"}, "strategy: got 'fastest', allowed: gather, sequential, sync, index"),
         ({"strategy": ["gather"]}, "strategy: got '[\"gather\"]', allowed: gather, sequential, sync, index"),
         ({"fresh": "yes"}, "fresh: got 'yes', allowed: true or false"),
+        ({"trace": "1"}, "trace: got '1', allowed: true or false"),
         ({"fresh": 1}, "fresh: got '1', allowed: true or false"),
         ({"range": [1, 150]}, "range: got '[1, 150]', allowed: text such as \"1-150\""),
         ({"range": True}, "range: got 'true', allowed: text such as \"1-150\""),
@@ -118,8 +118,9 @@ def test_the_message_names_the_field_what_came_and_what_is_allowed(fields: dict[
 
 
 @pytest.mark.parametrize(("given_", "expected"), [("true", True), ("True", True), ("false", False), (True, True)])
-def test_fresh_may_be_text(given_: Any, expected: bool) -> None:  # noqa: FBT001
-    assert Request.from_fields({"fresh": given_}, max_numbers=1500).fresh is expected
+def test_a_flag_may_be_text(given_: Any, expected: bool) -> None:  # noqa: FBT001
+    request = Request.from_fields({"fresh": given_, "trace": given_}, max_numbers=1500)
+    assert (request.fresh, request.trace) == (expected, expected)
 
 
 def test_a_number_is_a_range_of_one() -> None:
@@ -132,5 +133,13 @@ def test_every_strategy_may_be_asked_for(strategy: str) -> None:
 
 
 def test_a_request_cannot_be_changed_into_an_invalid_one() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         Request().range = "x"  # type: ignore[misc]
+
+
+def test_what_is_nested_too_deeply_to_be_shown_is_refused_all_the_same() -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(InvalidRequest, match=r"^range: got 'JSON nested too deeply', allowed: "):
+        Request.from_fields({"range": nested}, 1500)

@@ -9,19 +9,39 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.run", *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=False, timeout=60
+        command,
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
-def test_the_names_one_a_line_and_a_summary() -> None:
+def blocks(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """Give the lines, as empty ones divide them."""
+    return [block.splitlines() for block in done.stdout.split("\n\n")]
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"TERM": "dumb"}])
+def test_ascii_where_there_is_no_more(environment: dict[str, str]) -> None:
+    done = run("events/direct-one.json", **environment)
+    assert done.stdout.isascii()
+    assert done.stdout.endswith("    . waits   - first byte   # body   x failed\n")
+
+
+def test_the_names_one_a_line_and_a_summary_and_the_waterfall() -> None:
     done = run("events/direct.json")
-    *names, blank, summary, requests = done.stdout.splitlines()
-    assert (len(names), names[0], names[-1], blank) == (150, "bulbasaur", "mewtwo", "")
-    assert summary.startswith("150 names of 1-150 by gather in 0.")
+    names, (summary, requests), waterfall = blocks(done)
+    assert (len(names), names[0], names[-1]) == (150, "bulbasaur", "mewtwo")
+    assert summary.startswith("150 names of 1-150 by gather in ")
     assert requests.startswith("150 requests (retries 0, cached 0): p50 ")
+    assert waterfall[0].startswith("gather: 150 requests in ")
+    assert waterfall[-1] == "    · waits   ─ first byte   █ body   × failed"  # noqa: RUF001
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -30,6 +50,11 @@ def test_range_and_strategy_take_the_place_of_the_events_own() -> None:
     assert lines[0] == "mew"
     assert lines[2].startswith("1 names of 151,1026 by sequential in ")
     assert lines[4] == "failed: 1026, not_found (Not Found)"
+
+
+def test_a_batch_of_messages() -> None:
+    failed = '{"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]}\n'
+    assert run("events/sqs.json").stdout == failed
 
 
 @pytest.mark.parametrize("name", ["http-api", "rest-api", "alb", "alb-multi-value", "function-url", "http-api-one"])
@@ -42,7 +67,8 @@ def test_any_http_event(name: str) -> None:
 
 def test_a_race_is_a_line_for_each_strategy() -> None:
     lines = run("events/http-api-race.json", "--range", "1-3").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["HTTP", "gather", "sequential", "sync", "index"]
+    assert [line.split()[0] for line in lines[:5]] == ["HTTP", "gather", "sequential", "sync", "index"]
+    assert "index: 1 request in " in lines[-4]
 
 
 def test_text_comes_as_it_is() -> None:
@@ -59,6 +85,14 @@ def test_an_invalid_request_is_a_line_and_an_exit_status() -> None:
 
 def test_many_failures_are_cut_short_and_the_log_is_shown_on_demand() -> None:
     done = run("events/direct.json", "--range", "1026-1040", "--logs")
-    assert done.stdout.splitlines()[-1] == "failed: 10 more"
+    assert blocks(done)[-2][-1] == "failed: 10 more"
     assert '"failures":{"not_found":15}' in done.stderr
     assert '"Namespace":"PokemonNames"' in done.stderr
+
+
+def test_faults_on_demand() -> None:
+    done = run("events/direct.json", "--range", "1-20", "--fault", "500=0.3", "--seed", "7")
+    _, (summary, requests), (header, *_) = blocks(done)
+    assert " retried" in header
+    assert summary.startswith("20 names of 1-20 by gather in ")
+    assert "(retries 0" not in requests

@@ -17,10 +17,12 @@ import httpx
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
+from moto import mock_aws
 
-from tests.conftest import EVENTS
+from tests.conftest import EVENTS, credentials, sample
 from tests.pokeapi import PokeAPI, serving
 from tests.pokeapi.bodies import pokemon
+from tests.webdriver import chromium
 
 pytestmark = pytest.mark.sam
 
@@ -54,14 +56,15 @@ def built() -> Mapping[str, str]:
     """Build the function; gives the environment to run SAM in."""
     need("a running Docker", "docker", "info")
     need("the AWS SAM CLI", SAM, "--version")
+    sam = Path(shutil.which(SAM) or SAM).resolve()
     python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
     environment = {
         **os.environ,
         "AWS_DEFAULT_REGION": "eu-central-1",
-        "PATH": f"{Path(python).parent}:{os.environ['PATH']}",
+        "PATH": f"{Path(python).parent}:{sam.parent}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
     }
-    subprocess.run([SAM, "build"], cwd=ROOT, env=environment, check=True)
+    subprocess.run(["make", "build"], cwd=ROOT, env=environment, check=True)
     return environment
 
 
@@ -129,6 +132,30 @@ def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[
     assert reply["errorMessage"].startswith("range: got '1-x', allowed: ")
 
 
+@pytest.mark.parametrize(("name", "count"), [("sns", 1), ("eventbridge", 4), ("scheduler", 1351)])
+def test_invoke_with_an_asynchronous_event(built: Mapping[str, str], options: list[str], name: str, count: int) -> None:
+    assert [report["count"] for report in invoke(built, options, name)["reports"]] == [count]
+
+
+@pytest.mark.parametrize(
+    ("name", "failed"), [("sqs", ["2e1424d4-f796-459a-8184-9c92662be6da"]), ("sqs-sns-wrapped", [])]
+)
+def test_invoke_with_a_batch_of_messages(
+    built: Mapping[str, str], options: list[str], name: str, failed: list[str]
+) -> None:
+    assert invoke(built, options, name) == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+
+
+def test_invoke_with_a_chunk(built: Mapping[str, str], options: list[str]) -> None:
+    summary = invoke(built, options, "states-fetch")
+    assert (summary["complete"], summary["count"]) == (True, 500)
+
+
+@pytest.mark.parametrize("name", ["states-plan", "states-gather"])
+def test_invoke_without_the_bucket_that_a_task_needs(built: Mapping[str, str], options: list[str], name: str) -> None:
+    assert invoke(built, options, name)["errorType"] == "InvalidRequest"
+
+
 @pytest.fixture(scope="module")
 def api(built: Mapping[str, str], options: list[str]) -> Iterator[httpx.Client]:
     with running(built, 3999, "start-api", *options) as url, httpx.Client(base_url=url, timeout=60) as client:
@@ -157,13 +184,38 @@ def test_a_race_by_url(api: httpx.Client) -> None:
     assert all(entry["names"] == [NAMES[number] for number in range(1, 21)] for entry in race)
 
 
+def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
+    query = {"range": "25", "strategies": ["gather", "index"]}
+    response = api.get("/race", params=query, headers={"Accept": "text/html"})
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+    assert '<li value="25">pikachu</li>' in response.text
+    assert response.text.count('<text class="lane"') == 2
+
+
+def test_a_browser_races_by_url(api: httpx.Client) -> None:
+    need("Chromium's driver: Debian's chromium-driver", "chromedriver", "--version")
+    with chromium() as browser:
+        browser.open(str(api.base_url))
+        assert browser.console() == []
+        browser.follow("a[href^=race]")
+        assert browser.text("ol li:nth-child(25)") == "pikachu"
+        browser.fill("#range", "151,25")
+        browser.click("input[value=sequential]")
+        browser.follow("button")
+        assert browser.text("ol") == "mew\npikachu"
+        assert browser.run("return document.querySelectorAll('svg .lane').length") == 3
+        assert browser.console() == []
+        browser.fill("#range", "1-x")
+        browser.follow("button")
+        assert browser.text("[role=alert]").startswith("range: got '1-x', allowed: ")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/pokemon?range=1-x", 400),
         ("GET", "/pokemon/1026", 404),
         ("GET", "/pokemons", 404),
-        ("GET", "/", 404),
         ("POST", "/pokemon", 405),
     ],
 )
@@ -171,6 +223,21 @@ def test_problems_by_url(api: httpx.Client, method: str, path: str, status: int)
     response = api.request(method, path)
     assert response.status_code == response.json()["status"] == status
     assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_schemathesis_finds_no_reply_that_is_not_described(api: httpx.Client, tmp_path: Path) -> None:
+    schemathesis = str(Path(shutil.which(SAM) or SAM).absolute().with_name("schemathesis"))
+    need("schemathesis beside SAM", schemathesis, "--version")
+    # API Gateway itself refuses TRACE; and a schema cannot say that ranges ascend, nor count their numbers.
+    unfit = "unsupported_method,positive_data_acceptance"
+    options = [
+        "--exclude-checks",
+        unfit,
+        "--phases",
+        "examples,coverage",
+    ]
+    description = ROOT / "src/pokemon_names/openapi.yaml"
+    subprocess.run([schemathesis, "run", description, "--url", str(api.base_url), *options], cwd=tmp_path, check=True)
 
 
 def test_a_warm_container_opens_no_new_connections(
@@ -189,3 +256,22 @@ def test_a_warm_container_opens_no_new_connections(
             connections.append(service.connections)
     assert [report["names"] for report in reports] == [[NAMES[number] for number in range(1, 151)]] * 2
     assert connections[0] == connections[1] != set()
+
+
+def test_a_queues_consumer_calls_the_function_in_its_container(
+    built: Mapping[str, str], options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moto has the queue; the test plays the event source mapping between it and the container."""
+    credentials(monkeypatch)
+    record = sample("sqs")["Records"][0]
+    with mock_aws(), running(built, 3002, "start-lambda", *options) as lambda_:
+        sqs = boto3.client("sqs")
+        queue = sqs.create_queue(QueueName="requests")["QueueUrl"]
+        for body in ('{"range": "1-3"}', "mew", '{"range": "151"}'):
+            sqs.send_message(QueueUrl=queue, MessageBody=body)
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        records = [{**record, "messageId": message["MessageId"], "body": message["Body"]} for message in received]
+        function = f"{lambda_}/2015-03-31/functions/PokemonNames/invocations"
+        reply = httpx.post(function, json={"Records": records}, timeout=60).json()
+    bad = [message["MessageId"] for message in received if message["Body"] == "mew"]
+    assert [failure["itemIdentifier"] for failure in reply["batchItemFailures"]] == bad

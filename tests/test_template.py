@@ -1,77 +1,42 @@
-"""The template, translated as CloudFormation does it and deployed into moto."""
+"""The template, as plain CloudFormation and as a stack in moto."""
 
-import io
 import json
-import zipfile
-from collections.abc import Iterator
+import re
+import tomllib
+from ast import literal_eval
+from collections.abc import Callable, Iterator
+from itertools import product
+from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
-from tests.conftest import EVENTS
+from pokemon_names.app import MARGIN_SECONDS
+from pokemon_names.request import STRATEGIES
+from pokemon_names.web import Http
+from tests import stack
+from tests.conftest import EVENTS, REGION, sample
+from tests.invoke import Context
+from tests.pokeapi import PokeAPI, answers
 
-# Moto's CloudFormation makes no HTTP API, and so nothing that refers to it; `sam local start-api` shows that it works.
-NOT_IN_MOTO = {"Api", "ApiApiGatewayDefaultStage", "PokemonNamesHttpPermission"}
-pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse AWS..ApiGatewayV2..")
-REGION = "eu-central-1"
-
-
-class NoManagedPolicies:
-    """The translator asks for AWS's managed policies; the template uses none."""
-
-    def load(self) -> dict[str, str]:
-        return {}
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    with mock_aws():
-        yield
+Deploy = Callable[..., dict[str, str]]
+pytestmark = pytest.mark.filterwarnings(stack.IGNORED)
 
 
 @pytest.fixture
 def template(aws: None) -> dict[str, Any]:  # noqa: ARG001
-    """Translate the template to plain CloudFormation."""
-    source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
-    source["Resources"]["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
-    translated: dict[str, Any] = transform(source, {}, NoManagedPolicies())
-    return translated
+    return stack.translate()
 
 
 @pytest.fixture
-def deploy(template: dict[str, Any]) -> Any:
-    def deploy(**parameters: str) -> dict[str, str]:
-        """Create the stack; gives the physical name of each resource."""
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("pokemon_names/app.py", "")
-        s3 = boto3.client("s3")
-        s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
-        s3.put_object(Bucket="code", Key="function.zip", Body=code.getvalue())
-        cloudformation = boto3.client("cloudformation")
-        cloudformation.create_stack(
-            StackName="pokemon-names",
-            TemplateBody=json.dumps(template),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        resources = cloudformation.describe_stack_resources(StackName="pokemon-names")["StackResources"]
-        made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources if "PhysicalResourceId" in one}
-        assert template["Resources"].keys() - made.keys() == NOT_IN_MOTO
-        return made
-
-    return deploy
+def deploy(template: dict[str, Any]) -> Deploy:
+    return lambda **parameters: stack.deploy(template, parameters)
 
 
-def test_the_function(deploy: Any) -> None:
-    function = boto3.client("lambda").get_function_configuration(FunctionName=deploy()["PokemonNames"])
+def test_the_function(deploy: Deploy) -> None:
+    made = deploy()
+    function = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])
     assert (function["Runtime"], function["Handler"]) == ("python3.13", "pokemon_names.app.handler")
     assert (function["MemorySize"], function["Timeout"]) == (1769, 30)
     variables = function["Environment"]["Variables"]
@@ -79,13 +44,16 @@ def test_the_function(deploy: Any) -> None:
         "POKEAPI_URL": "https://pokeapi.co/api/v2",
         "MAX_CONCURRENCY": "100",
         "MAX_NUMBERS": "1500",
+        "CHUNK_NUMBERS": "500",
+        "CACHE_SECONDS": "604800",
+        "RESULTS_BUCKET": made["Bucket"],
         "POWERTOOLS_SERVICE_NAME": "pokemon-names",
         "POWERTOOLS_METRICS_NAMESPACE": "PokemonNames",
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 
 
-def test_its_parameters(deploy: Any) -> None:
+def test_its_parameters(deploy: Deploy) -> None:
     name = deploy(ReservedConcurrency="10", MaxConcurrency="50")["PokemonNames"]
     client = boto3.client("lambda")
     function = client.get_function_configuration(FunctionName=name)
@@ -93,19 +61,161 @@ def test_its_parameters(deploy: Any) -> None:
     assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 10
 
 
-def test_logs_do_not_stay_for_ever(deploy: Any) -> None:
+def test_logs_do_not_stay_for_ever(deploy: Deploy) -> None:
     deploy(LogRetentionDays="30")
     groups = boto3.client("logs").describe_log_groups()["logGroups"]
     assert [group["retentionInDays"] for group in groups] == [30, 30]
 
 
-def test_the_role_may_write_its_own_log_and_nothing_else(template: dict[str, Any]) -> None:
-    role = template["Resources"]["Role"]["Properties"]
-    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
-    (policy,) = role["Policies"]
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    assert statement["Resource"] == {"Fn::GetAtt": ["Logs", "Arn"]}
+def allowed(role: str) -> dict[str, str | list[str]]:
+    """Read what a role's policies allow: the resources of each action."""
+    iam = boto3.client("iam")
+    found: dict[str, str | list[str]] = {}
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        # Moto keeps the policies of a role in the template as Python writes them.
+        for statement in (literal_eval(policy) if isinstance(policy, str) else policy)["Statement"]:
+            assert (statement["Effect"], found.keys() & set(listed(statement["Action"]))) == ("Allow", set())
+            found |= dict.fromkeys(listed(statement["Action"]), statement["Resource"])
+    return found
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _statements(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if "Effect" in value:
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _statements(item)
+
+
+def test_every_permission_names_its_resource_where_one_can_be_named(template: dict[str, Any]) -> None:
+    unnamed = [one["Action"] for one in _statements(template["Resources"]) if one.get("Resource") == "*"]
+    assert unnamed == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
+
+
+def test_the_role_may_do_what_the_function_does_and_nothing_else(deploy: Deploy, template: dict[str, Any]) -> None:
+    made = deploy()
+    bucket, here = f"arn:aws:s3:::{made['Bucket']}", f"{REGION}:123456789012"
+    logs = f"arn:aws:logs:{here}:log-group:{made['Logs']}"
+    requests = f"arn:aws:sqs:{here}:{made['Requests'].rpartition('/')[2]}"
+    assert allowed(made["Role"]) == {
+        "logs:CreateLogStream": logs,
+        "logs:PutLogEvents": logs,
+        "sqs:ReceiveMessage": requests,
+        "sqs:DeleteMessage": requests,
+        "sqs:GetQueueAttributes": requests,
+        "sqs:SendMessage": f"arn:aws:sqs:{here}:{made['Failures'].rpartition('/')[2]}",
+        "s3:GetObject": [f"{bucket}/requests/*", f"{bucket}/runs/*"],
+        "s3:ListBucket": bucket,
+        "s3:PutObject": [f"{bucket}/results/*", f"{bucket}/runs/*"],
+        "xray:PutTelemetryRecords": "*",
+        "xray:PutTraceSegments": "*",
+    }
+    assert "ManagedPolicyArns" not in template["Resources"]["Role"]["Properties"]
+
+
+def test_a_message_that_fails_three_times_goes_to_the_dead_letter_queue(deploy: Deploy) -> None:
+    made = deploy()
+    sqs, function = boto3.client("sqs"), boto3.client("lambda")
+    about = sqs.get_queue_attributes(QueueUrl=made["Requests"], AttributeNames=["All"])["Attributes"]
+    dead = sqs.get_queue_attributes(QueueUrl=made["DeadRequests"], AttributeNames=["All"])["Attributes"]
+    assert json.loads(about["RedrivePolicy"]) == {"deadLetterTargetArn": dead["QueueArn"], "maxReceiveCount": 3}
+    timeout = function.get_function_configuration(FunctionName=made["PokemonNames"])["Timeout"]
+    assert int(about["VisibilityTimeout"]) == 6 * timeout
+    assert dead["MessageRetentionPeriod"] == "1209600"
+    (mapping,) = function.list_event_source_mappings(EventSourceArn=about["QueueArn"])["EventSourceMappings"]
+    assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (10, ["ReportBatchItemFailures"])
+
+
+def test_the_state_machine_bounds_what_pokeapi_sees(deploy: Deploy) -> None:
+    made = deploy(ChunksAtOnce="3", ToleratedPercentage="5.0")
+    about = boto3.client("stepfunctions").describe_state_machine(stateMachineArn=made["EveryName"])
+    assert "${" not in about["definition"]
+    states = json.loads(about["definition"])["States"]
+    fetch = states["Fetch"]
+    assert (fetch["MaxConcurrency"], fetch["ToleratedFailurePercentage"]) == (3, 5.0)
+    assert fetch["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+    assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
+    arn = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["FunctionArn"]
+    tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Gather"]]
+    assert [task["Parameters"]["FunctionName"] for task in tasks] == [arn] * 3
+
+
+def test_the_state_machines_role(deploy: Deploy) -> None:
+    made = deploy()
+    runs = f"arn:aws:s3:::{made['Bucket']}/runs/*"
+    machine = f"arn:aws:states:{REGION}:123456789012"
+    name = made["EveryName"].rpartition(":")[2]
+    assert allowed(made["StatesRole"]) == {
+        "lambda:InvokeFunction": f"arn:aws:lambda:{REGION}:123456789012:function:{made['PokemonNames']}",
+        "s3:GetObject": runs,
+        "s3:PutObject": runs,
+        "s3:ListMultipartUploadParts": runs,
+        "s3:AbortMultipartUpload": runs,
+        "states:StartExecution": f"{machine}:stateMachine:{name}",
+        "states:DescribeExecution": f"{machine}:execution:{name}:*",
+        "states:StopExecution": f"{machine}:execution:{name}:*",
+    }
+
+
+def test_the_rules_lead_to_the_function(deploy: Deploy) -> None:
+    made = deploy()
+    arn = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["FunctionArn"]
+    events = boto3.client("events")
+    for name in ("PokemonNamesRule", "PokemonNamesUpload"):
+        (target,) = events.list_targets_by_rule(Rule=made[name])["Targets"]
+        assert target["Arn"] == arn
+    pattern = json.loads(events.describe_rule(Name=made["PokemonNamesUpload"])["EventPattern"])
+    assert pattern["detail"] == {"bucket": {"name": [made["Bucket"]]}, "object": {"key": [{"prefix": "requests/"}]}}
+
+
+def test_the_bucket_is_private_encrypted_and_emptied_in_time(template: dict[str, Any], deploy: Deploy) -> None:
+    name = deploy()["Bucket"]
+    (encryption,) = boto3.client("s3").get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert encryption["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    bucket = template["Resources"]["Bucket"]["Properties"]
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    days = {"Ref": "ResultDays"}
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules} == {
+        "requests/": days,
+        "results/": days,
+        "runs/": days,
+    }
+    (statement,) = template["Resources"]["OverTls"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+
+
+def test_the_schedule_is_off_unless_asked_for(template: dict[str, Any]) -> None:
+    schedule = template["Resources"]["PokemonNamesRefresh"]["Properties"]
+    assert (schedule["State"], schedule["ScheduleExpression"]) == ({"Ref": "RefreshCache"}, "rate(1 day)")
+    assert json.loads(schedule["Target"]["Input"]) == {**sample("scheduler"), "id": "<aws.scheduler.execution-id>"}
+    assert template["Parameters"]["RefreshCache"]["Default"] == "DISABLED"
+
+
+def test_the_shared_cache_is_a_table_that_the_function_may_use(deploy: Deploy) -> None:
+    made = deploy(SharedCache="true")
+    table = boto3.client("dynamodb").describe_table(TableName=made["Names"])["Table"]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["KeySchema"] == [{"AttributeName": "number", "KeyType": "HASH"}]
+    function = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])
+    assert function["Environment"]["Variables"]["NAMES_TABLE"] == made["Names"]
+    used = allowed(made["Role"])
+    assert used["dynamodb:BatchGetItem"] == used["dynamodb:BatchWriteItem"] == table["TableArn"]
+
+
+def test_without_it_there_is_no_table_and_no_permission(deploy: Deploy) -> None:
+    made = deploy()
+    assert "Names" not in made
+    assert not [action for action in allowed(made["Role"]) if action.startswith("dynamodb")]
 
 
 def test_every_path_goes_to_the_function_and_is_throttled(template: dict[str, Any]) -> None:
@@ -115,11 +225,254 @@ def test_every_path_goes_to_the_function_and_is_throttled(template: dict[str, An
     assert settings == {"ThrottlingRateLimit": 10, "ThrottlingBurstLimit": 20}
 
 
-def test_what_moto_does_not_make_of_the_function(template: dict[str, Any]) -> None:
+def test_what_moto_does_not_make_of_the_template(template: dict[str, Any]) -> None:
     function = template["Resources"]["PokemonNames"]["Properties"]
     assert function["Architectures"] == [{"Ref": "Architecture"}]
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["SnapStart"] == {"ApplyOn": {"Ref": "SnapStart"}}
     assert function["LoggingConfig"] == {
         "LogFormat": "JSON",
         "ApplicationLogLevel": {"Ref": "LogLevel"},
         "LogGroup": {"Ref": "Logs"},
     }
+    table = template["Resources"]["Names"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    failing = template["Resources"]["PokemonNamesEventInvokeConfig"]["Properties"]
+    assert (failing["Qualifier"], failing["MaximumRetryAttempts"]) == ("live", 2)
+    assert failing["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["Failures", "Arn"]}}}
+    bucket = template["Resources"]["Bucket"]["Properties"]
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    subscription = template["Resources"]["PokemonNamesTopic"]["Properties"]
+    assert (subscription["Protocol"], subscription["TopicArn"]) == ("lambda", {"Ref": "Topic"})
+    mapping = template["Resources"]["PokemonNamesRequests"]["Properties"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+
+
+def _parameters_in(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        named = {value["Ref"]} if "Ref" in value else set()
+        return named.union(*map(_parameters_in, value.values()))
+    return set().union(*map(_parameters_in, value)) if isinstance(value, list) else set()
+
+
+def test_every_parameter_of_the_function_publishes_a_version(template: dict[str, Any]) -> None:
+    resources = template["Resources"]
+    (version,) = (one for one in resources.values() if one["Type"] == "AWS::Lambda::Version")
+    function = resources["PokemonNames"]["Properties"]
+    unversioned = {"ReservedConcurrentExecutions", "Code", "Tags"}
+    versioned = [value for name, value in function.items() if name not in unversioned]
+    wanted = _parameters_in(versioned) & template["Parameters"].keys() | {"SharedCache"}  # by its condition
+    assert set(re.findall(r"\$\{(\w+)\}", version["Properties"]["Description"]["Fn::Sub"])) == wanted
+
+
+def test_callers_take_the_published_version(template: dict[str, Any]) -> None:
+    default = template["Resources"]["Api"]["Properties"]["Body"]["paths"]["$default"]
+    integration = default["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    assert "${PokemonNamesAliaslive}" in integration["uri"]["Fn::Sub"]
+    for name in ("Requests", "Topic", "Rule", "Upload", "Refresh"):
+        assert '{"Ref": "PokemonNamesAliaslive"}' in json.dumps(template["Resources"][f"PokemonNames{name}"])
+    assert template["Outputs"]["FunctionArn"]["Value"] == {"Ref": "PokemonNamesAliaslive"}
+
+
+def test_who_calls_the_api_must_sign_where_the_parameter_says_so(template: dict[str, Any]) -> None:
+    body = template["Resources"]["Api"]["Properties"]["Body"]
+    assert list(body["components"]["securitySchemes"]) == ["AWS_IAM"]
+    security = body["paths"]["$default"]["x-amazon-apigateway-any-method"]["security"]
+    assert security == {"Fn::If": ["HasAuthorization", [{"AWS_IAM": []}], []]}
+
+
+def _of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    return {name: one["Properties"] for name, one in template["Resources"].items() if one["Type"] == kind}
+
+
+@pytest.mark.usefixtures("aws")
+def test_production_moves_to_a_new_version_by_and_by_and_back_on_an_alarm() -> None:
+    samconfig = tomllib.loads((EVENTS.parent / "samconfig.toml").read_text(encoding="utf-8"))
+    overrides = samconfig["prod"]["deploy"]["parameters"]["parameter_overrides"].split()
+    template = stack.translate(**dict(one.split("=") for one in overrides))
+    (group,) = _of_type(template, "AWS::CodeDeploy::DeploymentGroup").values()
+    assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent5Minutes"}
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    condition, alarms, none = group["AlarmConfiguration"]["Fn::If"]
+    assert (condition, none) == ("IsGradual", {})
+    ours = [name for name in _of_type(template, "AWS::CloudWatch::Alarm") if name != "DeadLettersAlarm"]
+    assert alarms == {"Enabled": True, "Alarms": [{"Name": {"Ref": name}} for name in ours]}
+
+
+def test_codedeploy_may_move_this_functions_alias_alone(template: dict[str, Any]) -> None:
+    move, watch = _statements(template["Resources"]["Deployer"]["Properties"]["Policies"])
+    assert move["Resource"] == [{"Fn::GetAtt": ["PokemonNames", "Arn"]}, {"Fn::Sub": "${PokemonNames.Arn}:*"}]
+    assert watch["Resource"]["Fn::Sub"].endswith(":alarm:${AWS::StackName}-*")
+
+
+def test_alarms_are_mailed_to_whom_the_parameter_names(deploy: Any) -> None:
+    made = deploy(AlarmEmail="ash@example.com")
+    (subscription,) = boto3.client("sns").list_subscriptions_by_topic(TopicArn=made["Alarms"])["Subscriptions"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ash@example.com")
+
+
+def test_without_one_to_nobody(deploy: Any) -> None:
+    topic = deploy()["Alarms"]
+    assert boto3.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == []
+
+
+@pytest.fixture
+def output(
+    aws: None,  # noqa: ARG001
+    load_app: Callable[..., ModuleType],
+    pokeapi: PokeAPI,
+    capsys: pytest.CaptureFixture[str],
+) -> list[dict[str, Any]]:
+    """Give what the app prints when a name is lost, another does not exist, and there is no table."""
+    pokeapi.answers = {2: answers.text(403, "Forbidden")}
+    load_app(NAMES_TABLE="nowhere", POWERTOOLS_SERVICE_NAME="pokemon-names").handler({"range": "1-2,1026"}, Context())
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def measured(output: list[dict[str, Any]]) -> set[tuple[str, ...]]:
+    """Give every metric of the app by its namespace, its name and its dimensions' names."""
+    directives = [one for line in output if "_aws" in line for one in line["_aws"]["CloudWatchMetrics"]]
+    return {
+        (one["Namespace"], metric["Name"], *sorted(dimensions))
+        for one in directives
+        for metric in one["Metrics"]
+        for dimensions in one["Dimensions"]
+    }
+
+
+LAMBDA = {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"}
+
+
+def _deployed(properties: dict[str, Any], made: dict[str, str]) -> dict[str, Any]:
+    text = json.dumps(properties).replace('{"Ref": "AWS::StackName"}', '"pokemon-names"')
+    text = re.sub(r'\{"Ref": "(\w+)"\}', lambda found: json.dumps(made[found[1]]), text)
+    queue_name = r'\{"Fn::GetAtt": \["(\w+)", "QueueName"\]\}'
+    text = re.sub(queue_name, lambda found: json.dumps(made[found[1]].rpartition("/")[2]), text)
+    text = re.sub(r'\{"Fn::Sub": "\$\{AWS::StackName\}(.*?)"\}', r'"pokemon-names\1"', text)
+    deployed: dict[str, Any] = json.loads(text)
+    return deployed
+
+
+def _metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one] or [alarm]
+
+
+def test_alarms_watch_what_is_measured_and_go_to_the_topic(
+    template: dict[str, Any], deploy: Any, measured: set[tuple[str, ...]]
+) -> None:
+    made, cloudwatch = deploy(), boto3.client("cloudwatch")
+    for properties in _of_type(template, "AWS::CloudWatch::Alarm").values():
+        cloudwatch.put_metric_alarm(**_deployed(properties, made))
+    alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert {alarm["AlarmName"].removeprefix("pokemon-names-") for alarm in alarms} == {
+        "errors",
+        "throttles",
+        "slow",
+        "lost",
+        "dead-letters",
+    }
+    queues = {made[queue].rpartition("/")[2] for queue in ("DeadRequests", "Failures")}
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [made["Alarms"]]
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (2, 5)
+        for metric in _metrics_of(alarm):
+            dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+            if metric["Namespace"] == "AWS/Lambda":
+                assert metric["MetricName"] in LAMBDA
+                assert dimensions == {"FunctionName": made["PokemonNames"]}
+            elif metric["Namespace"] == "AWS/SQS":
+                assert metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                assert dimensions["QueueName"] in queues
+            else:
+                assert (metric["Namespace"], metric["MetricName"], *sorted(dimensions)) in measured
+                assert dimensions["service"] == "pokemon-names"
+
+
+def test_the_slow_alarm_rings_before_a_deadline(template: dict[str, Any]) -> None:
+    threshold = template["Resources"]["SlowAlarm"]["Properties"]["Threshold"] / 1000
+    timeout = template["Resources"]["PokemonNames"]["Properties"]["Timeout"]
+    assert 0.8 * timeout <= threshold < min(Http.patience, timeout) - MARGIN_SECONDS
+
+
+def test_names_lost_are_counted_of_every_strategy(template: dict[str, Any]) -> None:
+    share, *metrics = template["Resources"]["LostAlarm"]["Properties"]["Metrics"]
+    watched = {
+        one["Id"]: (one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Metric"]["Dimensions"][1]["Value"])
+        for one in metrics
+    }
+    lost, asked = (re.findall(r"\w\d", group) for group in re.findall(r"\[(.*?)\]", share["Expression"]))
+    assert sorted(watched[one] for one in lost) == sorted(("Lost", strategy) for strategy in STRATEGIES)
+    assert sorted(watched[one] for one in asked) == sorted(product(("Lost", "Names"), STRATEGIES))
+
+
+def _widgets() -> list[dict[str, Any]]:
+    body = boto3.client("cloudwatch").get_dashboard(DashboardName="pokemon-names")["DashboardBody"]
+    return [widget["properties"] for widget in json.loads(body)["widgets"]]
+
+
+def test_the_dashboard_shows_what_is_measured(deploy: Any, measured: set[tuple[str, ...]]) -> None:
+    made = deploy()
+    rows = [row for widget in _widgets() for row in widget["metrics"]]
+    expressions = [row[0]["expression"] for row in rows if isinstance(row[0], dict)]
+    searched = [found for one in expressions for found in re.findall(r"SEARCH\('\{(.*?)\} (.*?)'", one)]
+    for schema, terms in searched:
+        namespace, *dimensions = schema.split(",")
+        service, name = re.fullmatch(r'service="(.*)" MetricName="(\w+)"', terms).groups()  # type: ignore[union-attr]
+        assert service == "pokemon-names"
+        assert (namespace, name, *sorted(dimensions)) in measured
+    assert len(searched) == sum(one.count("SEARCH") for one in expressions)
+    named = [row for row in rows if isinstance(row[0], str) and row[0] != "..."]
+    queues = [row for row in named if row[0] == "AWS/SQS"]
+    assert {row[1] for row in queues} == {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
+    assert {row[3] for row in queues} == {
+        made[queue].rpartition("/")[2] for queue in ("Requests", "DeadRequests", "Failures")
+    }
+    functions = [row for row in named if row not in queues]
+    assert {row[1] for row in functions} == LAMBDA
+    assert all((row[0], *row[2:4]) == ("AWS/Lambda", "FunctionName", made["PokemonNames"]) for row in functions)
+
+
+def test_every_metric_of_the_app_but_single_requests_is_on_it(deploy: Any, measured: set[tuple[str, ...]]) -> None:
+    deploy()
+    shown = set(re.findall(r'MetricName="(\w+)"', json.dumps(_widgets()).replace('\\"', '"')))
+    assert shown == {name for _, name, *_ in measured} - {"RequestTime"}
+
+
+@pytest.mark.parametrize(("architecture", "price"), [("x86_64", "0.0000166667"), ("arm64", "0.0000133334")])
+def test_the_cost_is_of_the_functions_memory_and_architecture(deploy: Any, architecture: str, price: str) -> None:
+    made = deploy(Architecture=architecture)
+    memory = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["MemorySize"]
+    (cost,) = (widget for widget in _widgets() if "USD" in widget["title"])
+    formula = f"ms / 1000 * {memory} / 1024 * {price} + calls * 0.0000002"
+    assert cost["metrics"][-1][0]["expression"] == formula
+
+
+# What Lambda itself logs of an invocation that raised, and in its report; the rest is the app's.
+LAMBDAS_FIELDS = {"requestId", "errorType", "errorMessage", "AWSRequestId"}
+LAMBDAS_FIELDS |= {"record.requestId", "record.status", "record.errorType"}
+REFUSED = {"error"}  # of "invalid request"
+
+
+def _flat(value: Any, name: str = "") -> Iterator[str]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    yield name
+    for key, item in items:
+        yield from _flat(item, f"{name}.{key}".lstrip("."))
+
+
+@pytest.mark.parametrize("name", ["FailedInvocations", "SlowInvocations", "LostNumbers"])
+def test_a_saved_query_asks_for_fields_that_are_logged(
+    template: dict[str, Any], output: list[dict[str, Any]], name: str
+) -> None:
+    query = template["Resources"][name]["Properties"]
+    assert query["LogGroupNames"] == [{"Ref": "Logs"}]
+    (line,) = (one for one in output if one.get("message") == "fetched")
+    aliases = set(re.findall(r"\b(?:as|into) (\w+)", query["QueryString"])) | {"line", "failure"}
+    text = re.sub(r'"[^"]*"', "", query["QueryString"])
+    words = set(re.findall(r"(?<![@\w.])[a-zA-Z_]\w*(?:\.\w+)*(?![\w(])", text))
+    fields = {re.sub(r"^line\.", "", re.sub(r"^failure\.", "lost.0.", word)) for word in words - aliases}
+    syntax = {"fields", "filter", "display", "sort", "limit", "stats", "unnest", "by", "as", "into", "in", "or", "and"}
+    assert fields - syntax - {"desc"} <= set(_flat(line)) | LAMBDAS_FIELDS | REFUSED

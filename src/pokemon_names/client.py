@@ -9,23 +9,27 @@ from collections.abc import Iterator
 from contextlib import aclosing, closing, contextmanager
 from datetime import timedelta
 from functools import cached_property, lru_cache
+from time import perf_counter
 from typing import TypedDict, TypeVar
 
 import httpx
-from pyreqwest.client import BaseClientBuilder, ClientBuilder, SyncClientBuilder
+from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.compatibility.httpx import HttpxTransport, SyncHttpxTransport
 from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
+from pyreqwest.request import RequestBuilder, SyncRequestBuilder
 from zlib_ng import zlib_ng
 
 from pokemon_names import __version__
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
-READ_TIMEOUT = timedelta(seconds=10)  # from one read to the next: a large body may take longer while it keeps coming
+READ_TIMEOUT = timedelta(seconds=5)  # from one read to the next
+TOTAL_TIMEOUT = timedelta(seconds=10)  # to the body's end, for one that drips
 USER_AGENT = f"pokemon-names/{__version__}"
 
 # HTTP/2's own 64 KB for all bodies in flight together would cost a round trip for every 64 KB.
 _STREAM_WINDOW = 1024 * 1024
 _CONNECTION_WINDOW = 16 * _STREAM_WINDOW
+_READ_AHEAD = 0  # or a response would begin, for this program, only with its first 64 KB: most bodies have 7, zipped
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 
 _Builder = TypeVar("_Builder", bound=BaseClientBuilder)
@@ -36,19 +40,39 @@ class _Options(TypedDict):
     timeout: None
 
 
-class Clients:
-    """The async client, and the blocking one for the strategy that wants it. Both can be kept for good."""
+class BodyTooLargeError(httpx.DecodingError):
+    """A body is larger than the clients take, zipped or unzipped."""
 
-    def __init__(self, base_url: str) -> None:
+
+class Clients:
+    """The async client, and the blocking one for the strategy that wants it. Both can be kept for good.
+
+    A body of more than `max_body_bytes`, or one that never ends, raises BodyTooLargeError.
+    """
+
+    def __init__(self, base_url: str, max_body_bytes: int = 4_000_000) -> None:
         # Parsing a URL takes 0.1 ms; with 2,048 of them kept, an invocation that asks for the same numbers parses none.
-        self.url = lru_cache(maxsize=2048)(lambda path: httpx.URL(f"{base_url.rstrip('/')}/{path}"))
+        self._url = lru_cache(maxsize=2048)(lambda path: httpx.URL(f"{base_url.rstrip('/')}/{path}"))
         self._options = _Options(headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}, timeout=None)
-        self.asynchronous = _AsyncClient(transport=_Transport(_configured(ClientBuilder()).build()), **self._options)
+        self._max_body_bytes = max_body_bytes
+        transport = _Transport(_configured(ClientBuilder()).build(), max_body_bytes)
+        self._asynchronous = _AsyncClient(transport=transport, **self._options)
+
+    async def get(self, path: str) -> httpx.Response:
+        """Send one request; a cancelled one leaves the client as it was."""
+        return await self._asynchronous.get(self._url(path))
+
+    def get_blocking(self, path: str, seconds: float) -> httpx.Response:
+        """Send one request and wait for it, no longer than so many seconds."""
+        # pyreqwest's own timeout for one request, in place of the builder's, is the sum of httpx's four.
+        total = httpx.Timeout(None, read=min(seconds, TOTAL_TIMEOUT.total_seconds()))
+        return self._blocking.get(self._url(path), timeout=total)
 
     @cached_property
-    def blocking(self) -> httpx.Client:
+    def _blocking(self) -> httpx.Client:
         """Made on first use: hardly an invocation wants it, and each client reads the trusted certificates anew."""
-        return _Client(transport=_SyncTransport(_configured(SyncClientBuilder()).build()), **self._options)
+        transport = _SyncTransport(_configured(SyncClientBuilder()).build(), self._max_body_bytes)
+        return _Client(transport=transport, **self._options)
 
 
 def cause(fault: BaseException) -> str:
@@ -59,13 +83,24 @@ def cause(fault: BaseException) -> str:
 
 
 def unzipped(response: httpx.Response) -> bytes:
-    """Give a response's body."""
-    if not response.extensions["zipped"]:
-        return response.content
+    """Give a response's body; raises BodyTooLargeError, or httpx.DecodingError where it is broken."""
+    body, limit = response.content, response.extensions["max_body_bytes"]
+    if response.extensions["zipped"] and len(body) <= limit:
+        body = _unzip(body, limit, response.request)
+    if len(body) > limit:
+        raise BodyTooLargeError(f"more than {limit} bytes", request=response.request)
+    return body
+
+
+def _unzip(body: bytes, limit: int, request: httpx.Request) -> bytes:
+    unzip = zlib_ng.decompressobj(_GZIP)
     try:
-        return zlib_ng.decompress(response.content, _GZIP)
+        content: bytes = unzip.decompress(body, limit + 1)
     except zlib_ng.error as error:  # type: ignore[misc]  # typed as an instance
-        raise httpx.DecodingError(str(error), request=response.request) from error
+        raise httpx.DecodingError(str(error), request=request) from error
+    if not unzip.eof and len(content) <= limit:
+        raise httpx.DecodingError("the gzip stream breaks off", request=request)
+    return content
 
 
 class _NoCookies(httpx.Cookies):
@@ -90,24 +125,49 @@ class _Transport(HttpxTransport):
     270 KB unzipped, against 7 KB zipped. It takes peak memory from 93 to 55 MB.
     """
 
+    def __init__(self, client: Client, max_body_bytes: int) -> None:
+        super().__init__(client)
+        self._max_body_bytes = max_body_bytes
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _translated(request):
             async with aclosing(await super().handle_async_request(_prepared(request))) as response:
-                return _whole(response, b"".join([part async for part in response.aiter_raw()]))
+                begun = perf_counter()
+                body = await response.extensions["pyreqwest_response"].body_reader.read(self._max_body_bytes + 1)
+        return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+
+    def _map_body(self, builder: RequestBuilder, request: httpx.Request) -> RequestBuilder:
+        return super()._map_body(builder, request).streamed_read_buffer_limit(_READ_AHEAD)
 
 
 class _SyncTransport(SyncHttpxTransport):
     """The same, blocking."""
 
+    def __init__(self, client: SyncClient, max_body_bytes: int) -> None:
+        super().__init__(client)
+        self._max_body_bytes = max_body_bytes
+
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with _translated(request), closing(super().handle_request(_prepared(request))) as response:
-            return _whole(response, b"".join(response.iter_raw()))
+            begun = perf_counter()
+            body = response.extensions["pyreqwest_response"].body_reader.read(self._max_body_bytes + 1)
+        return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+
+    def _map_body(self, builder: SyncRequestBuilder, request: httpx.Request) -> SyncRequestBuilder:
+        return super()._map_body(builder, request).streamed_read_buffer_limit(_READ_AHEAD)
+
+
+def _whole(response: httpx.Response, body: bytes, begun: float, max_body_bytes: int) -> httpx.Response:
+    zipped = response.headers.pop("Content-Encoding", None) == "gzip"
+    extensions = {"zipped": zipped, "max_body_bytes": max_body_bytes, "begun": begun}
+    return httpx.Response(response.status_code, headers=response.headers, content=body, extensions=extensions)
 
 
 def _configured(builder: _Builder) -> _Builder:
     return (
         builder.connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
         .follow_redirects(enable=False)
         .gzip(enable=False)
         .http2(enable=True)
@@ -120,11 +180,6 @@ def _prepared(request: httpx.Request) -> httpx.Request:
     """HTTP/2 has no Host header, and nginx refuses one with 400; where one is due, pyreqwest adds it."""
     del request.headers["Host"]
     return request
-
-
-def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
-    zipped = response.headers.pop("Content-Encoding", None) == "gzip"
-    return httpx.Response(response.status_code, headers=response.headers, content=body, extensions={"zipped": zipped})
 
 
 @contextmanager

@@ -3,15 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from pokemon_names.fetch import Failed, Fetched, Found
+import msgspec
+
+from pokemon_names.outcome import Exchange, Failed, Fetched, Found
 from pokemon_names.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """The account of one request. Times are in milliseconds, sizes in bytes of unzipped body."""
 
     request: Request
@@ -28,6 +28,11 @@ class Report:
         return [outcome for outcome in self.fetched.outcomes if isinstance(outcome, Failed)]
 
     @property
+    def lost(self) -> list[Failed]:
+        """The failures that another attempt may mend."""
+        return [failure for failure in self.failures if failure.lost]
+
+    @property
     def request_ms(self) -> list[float]:
         """How long each HTTP request took."""
         return [exchange.ms for exchange in self.fetched.exchanges]
@@ -42,9 +47,10 @@ class Report:
             "p95_ms": percentile(ms, 95),
             "max_ms": percentile(ms, 100),
             "requests": len(ms),
-            "retries": 0,
-            "cached": 0,
-            "bytes": sum(exchange.size for exchange in self.fetched.exchanges),
+            "retries": sum(exchange.attempt > 1 for exchange in self.fetched.exchanges),
+            "cached": self.fetched.cached,
+            "stale": self.fetched.stale,
+            "bytes": sum(exchange.bytes for exchange in self.fetched.exchanges),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -59,23 +65,31 @@ class Report:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as every caller gets it, ready for JSON."""
+        """Give the report as every caller gets it, ready for JSON; every HTTP request is in it on demand alone."""
+        traced = {"trace": [_rounded(exchange) for exchange in self.fetched.exchanges]} if self.request.trace else {}
         return {
             "range": self.request.range,
             "strategy": self.request.strategy,
             "complete": not self.failures,
             "count": len(self.names),
             "names": self.names,
-            "failures": [asdict(failure) for failure in self.failures],
+            "failures": [msgspec.structs.asdict(failure) for failure in self.failures],
             "timing": self.timing,
+            **traced,
         }
 
 
 def race(reports: Sequence[Report]) -> dict[str, Any]:
-    """Give the reports of one range by every strategy, each with how many times faster than `sync` it was."""
-    sync_ms = next(report.fetched.total_ms for report in reports if report.request.strategy == "sync")
-    entries = [{"speedup": round(sync_ms / report.fetched.total_ms, 2), **report.as_dict()} for report in reports]
+    """Give the reports of one range by several strategies, each with how many times faster than `sync` it was."""
+    total_ms = {report.request.strategy: report.fetched.total_ms for report in reports}
+    speedups = [round(total_ms["sync"] / ms, 2) if "sync" in total_ms else None for ms in total_ms.values()]
+    entries = [{"speedup": up, **report.as_dict()} for up, report in zip(speedups, reports, strict=True)]
     return {"range": reports[0].request.range, "race": entries}
+
+
+def _rounded(exchange: Exchange) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(exchange)
+    return {name: round(value, 1) if isinstance(value, float) else value for name, value in fields.items()}
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float | None:

@@ -7,14 +7,16 @@ Numbers keep the order they were asked for in, and repeats are dropped.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Self
 
+import msgspec
+
 STRATEGIES = ("gather", "sequential", "sync", "index")
-FIELDS = ("range", "strategy", "fresh")
+FIELDS = ("range", "strategy", "fresh", "trace")
 
 _NUMBER = r"\s*0*([1-9][0-9]{0,8})\s*"
 _PART = re.compile(f"{_NUMBER}(?:-{_NUMBER})?")
+_FLAGS = ("fresh", "trace")
 _BOOLEANS = {"true": True, "false": False}
 _MAX_CHARACTERS = 20_000
 _MAX_SHOWN = 80
@@ -24,42 +26,44 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
     """The caller's mistake; the message names the field, what was given and what is allowed."""
 
     def __init__(self, field: str, given: object, allowed: str) -> None:
-        text = given if isinstance(given, str) else json.dumps(given, default=str)
+        text = given if isinstance(given, str) else _as_json(given)
         self.field = field[:_MAX_SHOWN]
         self.given = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
         self.allowed = allowed
         super().__init__(f"{self.field}: got {self.given!r}, allowed: {allowed}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A valid request; making one of anything else raises InvalidRequest."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid request; making one of anything else raises InvalidRequest. The numbers follow from the range."""
 
     range: str = "1-150"
     strategy: str = "gather"
     fresh: bool = False
+    trace: bool = False
     max_numbers: int = 1500
-    numbers: tuple[int, ...] = field(init=False, repr=False)
+    numbers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise InvalidRequest("strategy", self.strategy, ", ".join(STRATEGIES))
-        if not isinstance(self.fresh, bool):
-            raise InvalidRequest("fresh", self.fresh, "true or false")
-        object.__setattr__(self, "numbers", parse_range(self.range, self.max_numbers))
+        for name in _FLAGS:
+            if not isinstance(flag := getattr(self, name), bool):
+                raise InvalidRequest(name, flag, "true or false")
+        msgspec.structs.force_setattr(self, "numbers", parse_range(self.range, self.max_numbers))
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any], max_numbers: int) -> Self:
         """Make a request of what a caller sent; absent fields take their defaults.
 
-        Query strings have only text and JSON has more, so `fresh` may be the text "true" and `range` the number 151.
+        Query strings have only text and JSON has more, so a flag may be the text "true" and `range` the number 151.
         """
         for name, given in fields.items():
             if name not in FIELDS:
                 raise InvalidRequest(name, given, f"only the fields {', '.join(FIELDS)}")
         values = dict(fields)
-        if isinstance(fresh := values.get("fresh"), str):
-            values["fresh"] = _BOOLEANS.get(fresh.lower(), fresh)
+        for name in _FLAGS:
+            if isinstance(flag := values.get(name), str):
+                values[name] = _BOOLEANS.get(flag.lower(), flag)
         if type(expression := values.get("range")) is int:
             values["range"] = str(expression)
         return cls(**values, max_numbers=max_numbers)
@@ -89,6 +93,13 @@ def _parse_part(part: str, expression: str, max_numbers: int) -> range:
     if last - first >= max_numbers:
         raise _too_many(expression, max_numbers)
     return range(first, last + 1)
+
+
+def _as_json(given: object) -> str:
+    try:
+        return json.dumps(given, default=str)
+    except RecursionError:  # JSON from a message may just have been readable
+        return "JSON nested too deeply"
 
 
 def _too_many(expression: str, max_numbers: int) -> InvalidRequest:

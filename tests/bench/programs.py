@@ -1,6 +1,6 @@
 """The programs that are measured: `python -m tests.bench.programs NAME RANGE CALLS` prints as JSON what they took.
 
-Every program answers a range with its names.
+Every program answers a range with its names, but for curl and h2load: they fetch the same bodies and decode none.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -61,26 +62,72 @@ def aiohttp() -> Program:
     return lambda expression: loop.run_until_complete(fetch(Request(range=expression).numbers))
 
 
-def function(strategy: str) -> Callable[[], Program]:
+def curl() -> Program:
+    """Make the wire, as curl uses it."""
+
+    def fetch(expression: str) -> list[str]:
+        urls = _urls(expression)
+        trust = f'cacert = "{os.environ["SSL_CERT_FILE"]}"'
+        outputs = [f'url = "{url}"\noutput = "/dev/null"' for url in urls]
+        _fed("curl --config - --parallel --parallel-max 100 --fail --silent", [trust, *outputs])
+        return urls
+
+    return fetch
+
+
+def h2load() -> Program:
+    """Make the wire, as an HTTP/2 load generator uses it."""
+
+    def fetch(expression: str) -> list[str]:
+        urls = _urls(expression)
+        told = _fed(f"h2load --input-file=- --requests={len(urls)} --clients=1 --max-concurrent-streams=100", urls)
+        assert f" {len(urls)} 2xx" in told
+        return urls
+
+    return fetch
+
+
+def _urls(expression: str) -> list[str]:
+    return [f"{URL}/pokemon/{number}" for number in Request(range=expression).numbers]
+
+
+def _fed(command: str, lines: Sequence[str]) -> str:
+    arguments = [*command.split(), "--header", "Accept-Encoding: gzip"]
+    return subprocess.run(arguments, input="\n".join(lines), stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def function(strategy: str, *, fresh: bool = True) -> Callable[[], Program]:
     """Make the function itself, called as Lambda calls it."""
 
     def make() -> Program:
         from pokemon_names import app  # noqa: F401  now, and not in the first call
         from tests.invoke import invoke
 
-        return lambda expression: cast("list[str]", invoke({"range": expression, "strategy": strategy})["names"])
+        def call(expression: str) -> list[str]:
+            return cast("list[str]", invoke({"range": expression, "strategy": strategy, "fresh": fresh})["names"])
+
+        return call
 
     return make
 
 
-PROGRAMS = {"tutorial": tutorial, "aiohttp": aiohttp} | {strategy: function(strategy) for strategy in STRATEGIES}
+PROGRAMS = {
+    "tutorial": tutorial,
+    "aiohttp": aiohttp,
+    "curl": curl,
+    "h2load": h2load,
+    "cached": function("gather", fresh=False),
+    **{strategy: function(strategy) for strategy in STRATEGIES},
+}
 
 
 def main() -> None:
     name, expression, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
     wall, cpu = [], []
     with contextlib.redirect_stdout(sys.stderr):
+        started = time.perf_counter()
         program = PROGRAMS[name]()
+        init = time.perf_counter() - started
         for _ in range(calls):
             started, used = time.perf_counter(), time.process_time()
             names = program(expression)
@@ -88,7 +135,7 @@ def main() -> None:
             cpu.append(time.process_time() - used)
             assert len(names) == len(Request(range=expression).numbers)
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"wall": wall, "cpu": cpu, "peak_mb": peak_kb / 1024}), flush=True)
+    print(json.dumps({"init": init, "wall": wall, "cpu": cpu, "peak_mb": peak_kb / 1024}), flush=True)
     os._exit(0)  # without the clients' farewells
 
 

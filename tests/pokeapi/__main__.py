@@ -4,6 +4,7 @@ import argparse
 import signal
 from pathlib import Path
 
+from tests.pokeapi.faults import FAULTS, Faults
 from tests.pokeapi.server import PokeAPI, serving
 
 
@@ -13,10 +14,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--bodies", type=Path, help="a folder of recorded bodies, NUMBER.json.gz")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
     options = parser.parse_args()
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    with serving(PokeAPI(options.bodies, options.delay), options.host, options.port) as port:
+    service = PokeAPI(options.bodies, options.delay, Faults.read(options.fault, options.seed))
+    with serving(service, options.host, options.port) as port:
         print(f"PokeAPI at http://{options.host}:{port}/api/v2 (Ctrl-C stops it)", flush=True)
         signal.sigwait(signals)
 

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from ssl import SSLContext
@@ -12,7 +12,9 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
+from tests.pokeapi.answers import Answer
 from tests.pokeapi.bodies import API, made, pokemon, recorded
+from tests.pokeapi.faults import Faults
 
 HEADERS = {
     "Cache-Control": "public, max-age=86400, s-maxage=86400",
@@ -21,21 +23,20 @@ HEADERS = {
 }
 ERROR_HEADERS = {"Cache-Control": "public, max-age=432000"}
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 class PokeAPI:
     """The service, and what a test may look at and set while it runs.
 
-    `answers` replaces the answer for some numbers, or for the LIST; `delay` is in seconds; `connections` are those now
-    open, and `agents` the User-Agents of all clients so far.
+    `answers` replaces the answer for some numbers, or for the LIST; `faults` befall any request; `delay` is in seconds;
+    `connections` are those now open, and `agents` the User-Agents of all clients so far.
     """
 
     LIST = 0
 
-    def __init__(self, bodies: Path | None = None, delay: float = 0.0) -> None:
+    def __init__(self, bodies: Path | None = None, delay: float = 0.0, faults: Faults | None = None) -> None:
         self.pokemon = pokemon()
         self.delay = delay
+        self.faults = faults or Faults({})
         self.requests = 0
         self.in_flight = 0
         self.most_in_flight = 0
@@ -64,7 +65,7 @@ class PokeAPI:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             await asyncio.sleep(self.delay)
-            return await handler(request)
+            return await (self.faults.next(request.path) or handler)(request)
         except web.HTTPNotFound:
             return _error(404)
         finally:
@@ -131,9 +132,13 @@ async def _run(service: PokeAPI, host: str, port: int, ssl_context: SSLContext |
     await service.runner.setup()
     await web.TCPSite(service.runner, host, port, ssl_context=ssl_context).start()
     yield service.runner.addresses[0][1]
-    left = service.connections
+    left = _transports(service)  # which a handler that closes forgets
     await service.runner.cleanup()
-    for connection in left:
-        if connection.transport:  # a TLS client's farewell may never come
-            connection.transport.abort()
+    await asyncio.sleep(0)  # one may have been accepted meanwhile
+    for transport in left | _transports(service):
+        transport.abort()  # a TLS client's farewell may never come
     await asyncio.sleep(0)
+
+
+def _transports(service: PokeAPI) -> set[asyncio.WriteTransport]:
+    return {connection.transport for connection in service.connections if connection.transport}

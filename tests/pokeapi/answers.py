@@ -1,0 +1,136 @@
+"""Answers other than the real service's, on good days."""
+
+import asyncio
+import gzip
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+
+from aiohttp import web
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def text(status: int, body: str, content_type: str = "text/plain", **headers: str) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, content_type=content_type, headers=headers)
+
+    return answer
+
+
+def status(code: int, retry_after: object = None) -> Answer:
+    """Answer as PokeAPI's front does: the status in plain text."""
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return text(code, HTTPStatus(code).phrase, **headers)
+
+
+def json(body: str) -> Answer:
+    return text(200, body, "application/json")
+
+
+def after(event: threading.Event, answer: Answer) -> Answer:
+    async def wait(request: web.Request) -> web.StreamResponse:
+        await asyncio.to_thread(event.wait)
+        return await answer(request)
+
+    return wait
+
+
+def first(*answers: Answer, then: Answer) -> Answer:
+    """Give each in turn, and the last for good."""
+    waiting = list(answers)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await (waiting.pop(0) if waiting else then)(request)
+
+    return answer
+
+
+async def broken_gzip(_: web.Request) -> web.Response:
+    return web.Response(body=b"not gzip", headers={"Content-Encoding": "gzip"})
+
+
+async def zipped_short(_: web.Request) -> web.Response:
+    """End the gzip stream early, in a response that is whole."""
+    return web.Response(body=gzip.compress(b'{"name": "missingno"}')[:-9], headers={"Content-Encoding": "gzip"})
+
+
+def large(size: int) -> Answer:
+    """Answer with a body that is small as long as it is zipped."""
+    body = gzip.compress(b" " * size, compresslevel=1)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    return answer
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionResetError):
+        while True:
+            await response.write(b" " * 100_000)
+    return response
+
+
+async def hang(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def reset(request: web.Request) -> web.Response:
+    _abort(request)
+    return web.Response()
+
+
+async def truncated(request: web.Request) -> web.StreamResponse:
+    """Break off after a first part large enough for the transport to have handed some of it out."""
+    response = await _begin(request)
+    _abort(request)
+    return response
+
+
+async def stuck(request: web.Request) -> web.StreamResponse:
+    """Begin a body and never go on."""
+    await _begin(request)
+    return await hang(request)
+
+
+def in_two(one: bytes, event: threading.Event, other: bytes) -> Answer:
+    """Send the second part of a body after the event."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = await _begin(request, one, len(one + other))
+        await asyncio.to_thread(event.wait)
+        await response.write(other)
+        return response
+
+    return answer
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
+    """Send a byte a second."""
+    response = await _begin(request, b"{")
+    with suppress(ConnectionResetError):
+        while True:
+            await asyncio.sleep(1)
+            await response.write(b" ")
+    return response
+
+
+async def elsewhere(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "https://example.org/"})
+
+
+async def _begin(request: web.Request, part: bytes = b" " * 300_000, size: int = 1_000_000) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Length": str(size)})
+    await response.prepare(request)
+    await response.write(part)
+    return response
+
+
+def _abort(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()

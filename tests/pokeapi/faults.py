@@ -1,0 +1,47 @@
+"""How the local PokeAPI misbehaves on demand: each fault at its rate, and all of them from a seed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from random import Random
+from typing import Self
+
+from tests.pokeapi import answers
+from tests.pokeapi.answers import Answer
+
+FAULTS: Mapping[str, Answer] = {
+    "429": answers.status(429, retry_after=0),
+    "500": answers.status(500),
+    "502": answers.status(502),
+    "503": answers.status(503, retry_after="Thu, 01 Jan 2026 00:00:00 GMT"),
+    "504": answers.status(504),
+    "reset": answers.reset,
+    "truncated": answers.truncated,
+    "broken_gzip": answers.broken_gzip,
+    "not_json": answers.text(200, "<html>"),
+    "wrong_json": answers.json('{"name": null}'),
+    "silence": answers.hang,
+    "drip": answers.drip,
+}
+
+
+class Faults:
+    """What meets the nth request for a path is chance, but the same whenever the seed is."""
+
+    def __init__(self, rates: Mapping[str, float], seed: int = 0) -> None:
+        self.rates, self.seed, self.seen = rates, seed, Counter[str]()
+        if unknown := rates.keys() - FAULTS.keys():
+            raise ValueError(f"{', '.join(unknown)}: no such fault, only {', '.join(FAULTS)}")
+
+    @classmethod
+    def read(cls, texts: Iterable[str], seed: int) -> Self:
+        """Read NAME=RATE."""
+        return cls({name: float(rate) for name, _, rate in (text.partition("=") for text in texts)}, seed)
+
+    def next(self, path: str) -> Answer | None:
+        self.seen[path] += 1
+        chance = Random(f"{self.seed} {path} {self.seen[path]}").random()  # noqa: S311
+        for name, rate in self.rates.items():
+            if chance < rate:
+                return FAULTS[name]
+            chance -= rate
+        return None

@@ -1,0 +1,46 @@
+"""What `make race` does: race the strategies against the local PokeAPI, and write the page that browsers get of it."""
+
+import argparse
+import json
+import sys
+import webbrowser
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from pokemon_names.svg import svg
+from tests.run import FAILED, add_options, answer, change, lane
+
+EVENT = Path("events/http-api-race.json")
+TITLE = "When each HTTP request waited for what, by strategy and on the same time axis"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.race", description=__doc__)
+    parser.add_argument("file", type=Path, help="where to write it: a page, or where the name ends in .svg its picture")
+    parser.add_argument("--strategies", help="some of them, with commas between")
+    parser.add_argument("--open", action="store_true", help="open it in a browser, too")
+    add_options(parser)
+    options = parser.parse_args()
+    alone = options.file.suffix == ".svg"
+    event = json.loads(EVENT.read_text(encoding="utf-8"))
+    change(event, {"range": options.range, "strategies": options.strategies, "trace": "true"})
+    event["headers"]["accept"] = "application/json" if alone else "text/html"
+    reply = answer(event, options)
+    if alone and reply["statusCode"] != HTTPStatus.OK:
+        print(json.loads(reply["body"])["detail"])
+        return FAILED
+    options.file.write_text(_picture(reply) if alone else reply["body"], encoding="utf-8")
+    print(options.file.resolve())
+    if options.open:
+        webbrowser.open(options.file.resolve().as_uri())
+    return 0 if reply["statusCode"] == HTTPStatus.OK else FAILED
+
+
+def _picture(reply: Mapping[str, Any]) -> str:
+    return svg([lane(entry) for entry in json.loads(reply["body"])["race"]], TITLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

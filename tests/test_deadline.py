@@ -1,0 +1,145 @@
+"""No invocation outlives its deadline, however slow the network, and the next one is none the worse for it."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pokemon_names import client
+from pokemon_names.client import Clients
+from pokemon_names.outcome import Failed, Found
+from pokemon_names.request import STRATEGIES
+from tests.conftest import fetched, sample
+from tests.invoke import Context
+from tests.pokeapi import PokeAPI, answers
+from tests.pokeapi.answers import Answer
+
+SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
+Load = Callable[..., ModuleType]
+
+strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+pytestmark = pytest.mark.usefixtures("patient")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave it to the deadline to give up."""
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=60))
+
+
+@strategy
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+async def test_what_came_by_then_is_kept_and_the_rest_accounted_for(
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer
+) -> None:
+    clients = Clients(url)
+    await fetched(clients, range="1", strategy=strategy)  # what comes first must not take long
+    pokeapi.answers = {2: answer, PokeAPI.LIST: answer}
+    result = await asyncio.wait_for(fetched(clients, seconds=0.8, range="1-3", strategy=strategy), timeout=20)
+    first, *rest = result.outcomes
+    assert first == Found(1, "bulbasaur") if strategy != "index" else isinstance(first, Failed)
+    late = [outcome for outcome in rest if isinstance(outcome, Failed)]
+    assert late[0] == Failed(2, "deadline", None, attempts=1, detail="no time was left")
+    assert {failed.reason for failed in late} == {"deadline"}
+    if strategy in {"sequential", "sync"}:
+        assert late[1] == Failed(3, "deadline", None, attempts=0, detail="no time was left")
+    pokeapi.answers = {}
+    again = await fetched(clients, range="1-3", strategy=strategy)
+    assert again.outcomes == [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
+
+
+@strategy
+async def test_a_fault_before_the_deadline_is_told(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    answer = answers.first(answers.status(503), then=answers.hang)
+    pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
+    (failed,) = (await fetched(url, seconds=0.5, range="1", strategy=strategy)).outcomes
+    assert isinstance(failed, Failed)
+    assert (failed.reason, failed.attempts) == ("deadline", 2)
+    assert failed.detail.startswith("no time was left, after: ")
+    assert "503" in failed.detail
+
+
+@strategy
+async def test_no_time_at_all(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    result = await fetched(url, seconds=0, range="1-3", strategy=strategy)
+    assert result.outcomes == [Failed(n, "deadline", None, 0, "no time was left") for n in (1, 2, 3)]
+    assert pokeapi.requests == 0
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """Listen where the system accepts connections and nobody ever speaks: no TLS handshake ends."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """Listen with a full backlog: connecting never ends."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
+        address = listening.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        for one in waiting:
+            one.settimeout(0)
+            one.connect_ex(address)
+        yield address[1]
+        for one in waiting:
+            one.close()
+
+
+@strategy
+@pytest.mark.parametrize(("scheme", "port"), [("https", "mute"), ("http", "mute"), ("http", "full")])
+async def test_a_connection_that_leads_nowhere(
+    request: pytest.FixtureRequest, strategy: str, scheme: str, port: str
+) -> None:
+    clients = Clients(f"{scheme}://127.0.0.1:{request.getfixturevalue(port)}")
+    for _ in range(2):
+        running = fetched(clients, seconds=0.3, range="1-3", strategy=strategy)
+        result = await asyncio.wait_for(running, timeout=20)
+        assert {outcome.reason for outcome in result.outcomes if isinstance(outcome, Failed)} == {"deadline"}
+
+
+def get(name: str, **query: str) -> dict[str, Any]:
+    return {**sample(name), "queryStringParameters": query}
+
+
+@strategy
+def test_lambda_never_times_out(pokeapi: PokeAPI, load_app: Load, strategy: str) -> None:
+    pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], answers.hang)
+    app, started = load_app(), time.monotonic()
+    report = app.handler({"range": "1-3", "strategy": strategy}, Context(seconds=app.MARGIN_SECONDS + 0.5))
+    assert time.monotonic() - started < app.MARGIN_SECONDS + 0.5
+    assert {failure["reason"] for failure in report["failures"]} == {"deadline"}
+    pokeapi.answers = {}
+    assert app.handler({"range": "1-3", "strategy": strategy}, Context())["count"] == 3
+
+
+def test_an_http_caller_gets_504_before_api_gateway_gives_up(
+    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pokeapi.answers[1] = answers.hang
+    app = load_app()
+    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.5)  # of the 29 that API Gateway waits, whatever Lambda's timeout
+    reply = app.handler(get("http-api", range="1"), Context(seconds=900))
+    body = json.loads(reply["body"])
+    assert (reply["statusCode"], body["status"]) == (504, 504)
+    assert body["detail"] == "PokeAPI gave none of the names in time"
+    assert [failure["reason"] for failure in body["failures"]] == ["deadline"]
+
+
+def test_in_a_race_a_slow_strategy_takes_no_other_ones_time(
+    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pokeapi.answers[2] = answers.hang
+    app = load_app()
+    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.0)
+    race = json.loads(app.handler(get("http-api-race", range="1-2"), Context())["body"])["race"]
+    assert [entry["count"] for entry in race] == [1, 1, 1, 2]
