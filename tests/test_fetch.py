@@ -103,6 +103,7 @@ BAD_ANSWERS = {
     "short gzip": (answers.zipped_short, "bad_body", None, 2, "the gzip stream breaks off"),
     "truncated": (answers.truncated, "bad_body", None, 2, "end of file before message length reached"),
     "large": (answers.large(5_000_000), "bad_body", None, 1, "more than 4000000 bytes"),
+    "large, said to be small": (answers.large(5_000_000, 10), "bad_body", None, 1, "more than 4000000 bytes"),
     "endless": (answers.endless, "bad_body", None, 1, "more than 4000000 bytes"),
     "reset": (answers.reset, "unreachable", None, 2, "connection closed before message completed"),
     "silence": (answers.hang, "timeout", None, 2, "operation timed out"),

@@ -56,9 +56,11 @@ async def zipped_short(_: web.Request) -> web.Response:
     return web.Response(body=gzip.compress(b'{"name": "missingno"}')[:-9], headers={"Content-Encoding": "gzip"})
 
 
-def large(size: int) -> Answer:
-    """Answer with a body that is small as long as it is zipped."""
+def large(size: int, said: int | None = None) -> Answer:
+    """Answer with a body that is small as long as it is zipped, and that gzip's last bytes may say is smaller."""
     body = gzip.compress(b" " * size, compresslevel=1)
+    if said is not None:
+        body = body[:-4] + said.to_bytes(4, "little")
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=body, headers={"Content-Encoding": "gzip"})
