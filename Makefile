@@ -82,14 +82,14 @@ $(VENV)/run: src/requirements.txt tests/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt
 $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@echo 'Installing into $(VENV), once …'
-	$(bin)/pip install --disable-pip-version-check $(foreach file,$^,--requirement $(file))
+	$(bin)/pip install --quiet --disable-pip-version-check $(foreach file,$^,--requirement $(file))
 	@touch $@
 
 # By itself, because it pins much.
 $(VENV)/sam: tests/requirements-sam.txt
 	@echo 'Installing SAM into $(VENV)/sam-cli, once …'
 	$(PYTHON) -m venv $(VENV)/sam-cli
-	$(VENV)/sam-cli/bin/pip install --disable-pip-version-check --requirement $<
+	$(VENV)/sam-cli/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(bin)/pip:
