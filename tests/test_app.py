@@ -204,6 +204,7 @@ def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> N
     )
     modules = set(done.stderr.split())
     assert "pokemon_names.app" in modules
+    assert ("pokemon_names.web" in modules) == name.startswith("http")
     assert not modules & {
         "aiohttp",
         "aws_lambda_powertools.event_handler",

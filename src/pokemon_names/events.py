@@ -13,13 +13,13 @@ import msgspec
 
 from pokemon_names.item import Item, Result, Source
 from pokemon_names.request import InvalidRequest, Request
-from pokemon_names.web import Http
 
 if TYPE_CHECKING:
     from pokemon_names.bucket import Bucket
     from pokemon_names.messages import Notification, Queue, Rule
     from pokemon_names.states import Fetch, Gather, Plan
     from pokemon_names.upload import Upload
+    from pokemon_names.web import Http
 
 
 class Direct(Source, frozen=True):
@@ -48,12 +48,14 @@ if TYPE_CHECKING:
 def read(event: Any, bucket: "Bucket | None" = None) -> "AnySource | Plan | Gather":
     """Tell the source of an event; a task that is none raises InvalidRequest.
 
-    What a caller who waits does not need is imported only for those who need it.
+    A source's code is imported when the first of its events comes.
     """
     if not isinstance(event, dict):
         return Direct(event)
     context = event.get("requestContext")
     if isinstance(context, dict) and ("http" in context or "elb" in context or "httpMethod" in event):
+        from pokemon_names.web import Http  # noqa: PLC0415
+
         return Http.from_event(event)
     if event.keys() & {"Records", "detail-type"} and (message := _message(event, bucket)):
         return message
