@@ -29,7 +29,9 @@ from tests.invoke import Context
 from tests.pokeapi import PokeAPI, serving
 
 settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
-settings.register_profile("fuzz", deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    "fuzz", deadline=None, derandomize=False, max_examples=10_000, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile("default")
 
 EVENTS = Path(__file__).parent.parent / "events"

@@ -105,7 +105,7 @@ def read(event: dict[str, Any]) -> Plan | Fetch | Gather:
     try:
         return msgspec.convert(event, Plan | Fetch | Gather)
     except ValueError as error:  # msgspec's own, or a key that is no Unicode
-        raise InvalidRequest("task", event, str(error)) from None
+        raise InvalidRequest("task", event, f"plan, fetch or gather with its fields ({error})") from None
 
 
 def run(task: Plan | Gather, bucket: Bucket | None, chunk_numbers: int) -> dict[str, Any]:
