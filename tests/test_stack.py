@@ -268,6 +268,23 @@ def test_every_name_though_two_chunks_fail_once_and_one_for_good(
     assert (output["key"], output["count"], output["failures"]) == ("results/states/all.json", 1251, {"chunk": 100})
 
 
+def test_when_too_many_chunks_fail_what_came_is_gathered_and_the_execution_fails(
+    made: dict[str, str], running: Lambda, kept: Kept, waits: list[float]
+) -> None:
+    """Moto tolerates any failure; in its place nothing at all is fetched, for the list of chunks is not found."""
+    states = boto3.client("stepfunctions")
+    definition = states.describe_state_machine(stateMachineArn=made["EveryName"])["definition"]
+    for ours, its in (("$.chunks.key", "$.request.range"), ("States.ExceedToleratedFailureThreshold", "States.ALL")):
+        assert ours in definition
+        definition = definition.replace(ours, its)
+    states.update_state_machine(stateMachineArn=made["EveryName"], definition=definition)
+    about = execute(made, "few", range="1-3")
+    assert (about["status"], about["error"]) == ("FAILED", "TooManyFailed")
+    assert json.loads(about["cause"])["failures"] == {"chunk": 3}
+    assert [failure["number"] for failure in kept()["results/states/few.json"]["failures"]] == [1, 2, 3]
+    assert (running.calls[""], waits) == (2, [])
+
+
 def test_a_bad_request_fails_the_execution_by_its_name(
     made: dict[str, str], running: Lambda, waits: list[float]
 ) -> None:
