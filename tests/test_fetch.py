@@ -23,8 +23,8 @@ one_each = pytest.mark.parametrize("strategy", ONE_EACH)
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up soon, for answers that never come or never get better."""
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.5))
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=1.5))
     monkeypatch.setattr(retry, "POLICY", {**retry.POLICY, "attempts": 2})
 
 
@@ -200,7 +200,7 @@ async def test_a_fault_costs_its_own_number_alone_and_leaves_the_clients_usable(
 async def test_a_fault_that_passes_costs_a_retry_and_no_name(
     url: str, monkeypatch: pytest.MonkeyPatch, strategy: str, fault: str
 ) -> None:
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=1.5))
     monkeypatch.setattr(Faults, "next", answers_once(fault))
     result = await fetched(url, range="1-3", strategy=strategy)
     assert names(result) == ["bulbasaur", "ivysaur", "venusaur"]
@@ -253,8 +253,8 @@ def answers_once(fault: str) -> Any:
 async def test_with_faults_of_all_kinds_in_30_percent_of_the_answers_every_name_comes(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.4))
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=0.6))
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=1.5))
+    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=2))
     first = list(pokeapi.pokemon.values())[:1025]
     pokeapi.answers = {one.number: answers.json(f'{{"name": "{one.name}"}}') for one in first}  # small, to be quick
     pokeapi.faults = Faults(dict.fromkeys(FAULTS, 0.3 / len(FAULTS)), seed)
