@@ -34,7 +34,7 @@ fuzz: $(VENV)/test  ## ten thousand examples of each property
 test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
 	SAM=$(VENV)/sam-cli/bin/sam $(bin)/python -m pytest -m sam $(ARGS)
 
-test-browser: $(VENV)/test  ## the page of a race in Chromium; SCREENSHOTS=folder keeps pictures of it
+test-browser: $(VENV)/test  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
 	SCREENSHOTS='$(SCREENSHOTS)' $(bin)/python -m pytest -m browser $(ARGS)
 
 check: $(VENV)/test  ## lint, format, types, template

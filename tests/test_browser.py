@@ -1,4 +1,4 @@
-"""The page of a race in a real Chromium: `make test-browser`, which needs Debian's chromium-driver.
+"""The pages in a real Chromium: `make test-browser`, which needs Debian's chromium-driver.
 
 A small server hands its requests to the handler as API Gateway does. With SCREENSHOTS=folder they are kept there.
 """

@@ -136,12 +136,14 @@ async def _serve_one(item: Item, slots: asyncio.Semaphore, deadline: float) -> _
     if isinstance(item.request, InvalidRequest):
         return _Served(item, None, item.request)
     report = Report(item.request, await fetch(item.request, clients, cache, slots, deadline))
-    return _Served(item, report, await _keep(item, report) if item.key else report)
+    return _Served(item, report, await _keep(item, report))
 
 
 async def _keep(item: Item, report: Report) -> Result:
+    if not item.key:
+        return report
     try:
-        if bucket and item.key:
+        if bucket:
             await bucket.keep(item.key, item.contents(report))
     except NotKeptError as error:
         return error

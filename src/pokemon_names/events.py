@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pokemon_names.item import Item, Result, Source
+from pokemon_names.item import Item, Result, Source, reports
 from pokemon_names.request import InvalidRequest, Request
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ class Direct(Source, frozen=True):
 
     def reply(self, results: Sequence[Result]) -> dict[str, Any]:
         """Give the report as it is, or raise: a state machine catches `InvalidRequest` by its name."""
-        (result,) = results
-        if isinstance(result, Exception):
-            raise result
-        return result.as_dict()
+        (report,) = reports(results)
+        return report.as_dict()
 
 
 if TYPE_CHECKING:

@@ -41,6 +41,14 @@ class Source(msgspec.Struct, frozen=True):
         return False
 
 
+def reports(results: Sequence[Result]) -> list[Report]:
+    """Give them, where all is well; or raise what went wrong first."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return [result for result in results if isinstance(result, Report)]
+
+
 class IncompleteError(Exception):
     """Names are missing that another attempt may bring. What came is kept."""
 

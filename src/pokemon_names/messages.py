@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from pokemon_names.item import Item, Result, Source
-from pokemon_names.report import Report
+from pokemon_names.item import Item, Result, Source, reports
 from pokemon_names.request import InvalidRequest, Request
 
 MOST_CHARACTERS = 1_000_000  # of a text that holds requests
@@ -53,10 +52,7 @@ class Asynchronous(Source, frozen=True):
 
     def reply(self, results: Sequence[Result]) -> dict[str, Any]:
         """Raise what went wrong first, for Lambda to try again; nobody but a success destination sees the rest."""
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-        return {"reports": [result.summary() for result in results if isinstance(result, Report)]}
+        return {"reports": [report.summary() for report in reports(results)]}
 
 
 class _Published(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pokemon_names import svg
 from pokemon_names.outcome import Found
-from pokemon_names.report import Report, race
+from pokemon_names.report import Report, speedups
 from pokemon_names.request import STRATEGIES, Request
 from pokemon_names.waterfall import Lane, duration
 
@@ -127,10 +127,10 @@ def _choices(asked: Mapping[str, str]) -> Iterator[str]:
 def _results(reports: Sequence[Report]) -> Iterator[str]:
     if not reports:
         return
-    speedups = [entry["speedup"] for entry in race(reports)["race"]]
-    yield f"<figure>\n{svg.svg(_lanes(reports, speedups), _title(reports), standalone=False)}"
+    ups = speedups(reports)
+    yield f"<figure>\n{svg.svg(_lanes(reports, ups), _title(reports), standalone=False)}"
     yield f'\n<figcaption class="dim">{_CAPTION}</figcaption>\n</figure>\n'
-    yield from _table(reports, speedups)
+    yield from _table(reports, ups)
     yield from _names(reports)
     yield from _failures(reports)
 
@@ -139,18 +139,18 @@ def _title(reports: Sequence[Report]) -> str:
     return f"When each request of {' and '.join(report.request.strategy for report in reports)} waited for what"
 
 
-def _lanes(reports: Sequence[Report], speedups: Sequence[float | None]) -> list[Lane]:
+def _lanes(reports: Sequence[Report], ups: Sequence[float | None]) -> list[Lane]:
     return [
         Lane(report.request.strategy, report.fetched.exchanges, report.fetched.total_ms, speedup)
-        for report, speedup in zip(reports, speedups, strict=True)
+        for report, speedup in zip(reports, ups, strict=True)
     ]
 
 
-def _table(reports: Sequence[Report], speedups: Sequence[float | None]) -> Iterator[str]:
+def _table(reports: Sequence[Report], ups: Sequence[float | None]) -> Iterator[str]:
     yield "<table>\n<caption>Result</caption>\n<thead><tr>"
     yield "".join(f'<th scope="col">{head}</th>' for head in ("Strategy", "Time", "Speed-up", "Names"))
     yield "</tr></thead>\n<tbody>\n"
-    for report, speedup in zip(reports, speedups, strict=True):
+    for report, speedup in zip(reports, ups, strict=True):
         strategy, faster = report.request.strategy, "" if speedup is None else f"{speedup:.2f}x"
         names = f"{len(report.names):,} of {len(report.request.numbers):,}"
         yield f'<tr><th scope="row">{strategy}<small>{_ABOUT[strategy]}</small></th>'

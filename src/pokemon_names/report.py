@@ -81,10 +81,14 @@ class Report(msgspec.Struct, frozen=True):
 
 def race(reports: Sequence[Report]) -> dict[str, Any]:
     """Give the reports of one range by several strategies, each with how many times faster than `sync` it was."""
-    total_ms = {report.request.strategy: report.fetched.total_ms for report in reports}
-    speedups = [round(total_ms["sync"] / ms, 2) if "sync" in total_ms else None for ms in total_ms.values()]
-    entries = [{"speedup": up, **report.as_dict()} for up, report in zip(speedups, reports, strict=True)]
+    entries = [{"speedup": up, **report.as_dict()} for up, report in zip(speedups(reports), reports, strict=True)]
     return {"range": reports[0].request.range, "race": entries}
+
+
+def speedups(reports: Sequence[Report]) -> list[float | None]:
+    """Give how many times faster than `sync` each was, None where that did not race."""
+    total_ms = {report.request.strategy: report.fetched.total_ms for report in reports}
+    return [round(total_ms["sync"] / ms, 2) if "sync" in total_ms else None for ms in total_ms.values()]
 
 
 def _rounded(exchange: Exchange) -> dict[str, Any]:

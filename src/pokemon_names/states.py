@@ -16,7 +16,7 @@ import msgspec
 from pokemon_names import chunks
 from pokemon_names.bucket import Bucket
 from pokemon_names.chunks import Chunk, Kept
-from pokemon_names.item import Item, Result, Source
+from pokemon_names.item import Item, Result, Source, reports
 from pokemon_names.messages import results_key
 from pokemon_names.report import Report
 from pokemon_names.request import InvalidRequest, Request, parse_range
@@ -32,8 +32,8 @@ class Task(msgspec.Struct, frozen=True, tag_field="task"):
     request: dict[str, Any]
 
 
-class Plan(Task, frozen=True, tag="plan"):
-    """Take the range apart."""
+class _Whole(Task, frozen=True):
+    """A task for all of an execution's range."""
 
     execution: _Execution
 
@@ -41,6 +41,10 @@ class Plan(Task, frozen=True, tag="plan"):
     def correlation_id(self) -> str:
         """The execution's name."""
         return self.execution
+
+
+class Plan(_Whole, frozen=True, tag="plan"):
+    """Take the range apart."""
 
     def run(self, bucket: Bucket, chunk_numbers: int) -> dict[str, Any]:
         """Put the list of chunks; gives the request with all its fields, and where the list is."""
@@ -70,22 +74,14 @@ class Fetch(Task, Source, frozen=True, tag="fetch"):
 
     def reply(self, results: Sequence[Result]) -> dict[str, Any]:
         """Give no names, of which the states of a large range would be too large; or raise, for another attempt."""
-        (result,) = results
-        if isinstance(result, Exception):
-            raise result
-        return result.summary()
+        (report,) = reports(results)
+        return report.summary()
 
 
-class Gather(Task, frozen=True, tag="gather"):
+class Gather(_Whole, frozen=True, tag="gather"):
     """Put the chunks' reports together."""
 
-    execution: _Execution
     started: datetime
-
-    @property
-    def correlation_id(self) -> str:
-        """The execution's name."""
-        return self.execution
 
     def run(self, bucket: Bucket) -> dict[str, Any]:
         """Put the report, in which the numbers of a chunk without one have failed; gives a summary and where it is."""
