@@ -16,11 +16,11 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-a
 faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED))
 
 run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 LIVE=1 LOGS=1
-	@PYTHONPATH=src $(bin)/python -m tests.run $(EVENT) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
+	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(EVENT) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGY),--strategy '$(STRATEGY)')
 
 race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sync FAULTS= LIVE=1 OPEN=1 TO=race.html, or .svg
-	@PYTHONPATH=src $(bin)/python -m tests.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
+	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
 
 test: $(VENV)/test  ## every test that needs no Docker and no browser
@@ -52,14 +52,14 @@ build:  ## `sam build`, and the package's bytecode: Lambda could not keep it, an
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
 docs: $(VENV)/test  ## the page for people of the API's description for programs
-	@PYTHONPATH=src $(bin)/python -m tests.docs
+	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
 
 pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED=
-	@$(bin)/python -m tests.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) $(if $(BODIES),--bodies '$(BODIES)')
+	@$(bin)/python -m tests.tools.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) $(if $(BODIES),--bodies '$(BODIES)')
 
 bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores; BODIES= PAIRS= SMALL=1
 	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
-	@PYTHONPATH=src $(bin)/python -m tests.bench --pairs $(or $(PAIRS),5) $(if $(SMALL),--small) \
+	@PYTHONPATH=src $(bin)/python -m tests.tools.bench --pairs $(or $(PAIRS),5) $(if $(SMALL),--small) \
 		$(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
 
 audit: | $(bin)/pip  ## known vulnerabilities of what is deployed, and the template's security; needs the network
@@ -71,14 +71,14 @@ audit: | $(bin)/pip  ## known vulnerabilities of what is deployed, and the templ
 lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	$(bin)/pip install --quiet uv
 	$(compile) --generate-hashes --group function --output-file src/requirements.txt
-	$(compile) --generate-hashes --group pokeapi --output-file tests/pokeapi/requirements.txt
+	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
 	$(compile) --generate-hashes --group test --output-file tests/requirements.txt
 	$(compile) --group sam --output-file tests/requirements-sam.txt
 
 clean:
 	rm -rf $(VENV) .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/run: src/requirements.txt tests/pokeapi/requirements.txt
+$(VENV)/run: src/requirements.txt tests/tools/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt
 $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@echo 'Installing into $(VENV), once …'

@@ -25,8 +25,8 @@ from pokemon_names.client import Clients
 from pokemon_names.fetch import fetch
 from pokemon_names.outcome import Fetched
 from pokemon_names.request import Request
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, serving
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, serving
 
 settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
 settings.register_profile(

@@ -10,8 +10,8 @@ import pytest
 
 from pokemon_names.request import InvalidRequest
 from tests.conftest import EVENTS, Handle, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
 
 Capture = pytest.CaptureFixture[str]
 
@@ -191,8 +191,8 @@ def test_connections_stay_warm_from_one_invocation_to_the_next(pokeapi: PokeAPI,
 def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> None:
     """What a cold start costs is mostly imports: boto3 alone would double it."""
     program = (
-        "import json, os, sys; from tests.invoke import invoke; invoke(json.load(open(sys.argv[1])));"
-        "print(*sys.modules, file=sys.stderr, flush=True); os._exit(0)"  # why so, tests/invoke.py says
+        "import json, os, sys; from tests.tools.invoke import invoke; invoke(json.load(open(sys.argv[1])));"
+        "print(*sys.modules, file=sys.stderr, flush=True); os._exit(0)"  # why so, tests/tools/invoke.py says
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(EVENTS / f"{name}.json")],

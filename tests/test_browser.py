@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import Handle, sample
-from tests.pokeapi import PokeAPI
+from tests.tools.pokeapi import PokeAPI
 from tests.webdriver import Browser, chromium
 
 pytestmark = pytest.mark.browser

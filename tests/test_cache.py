@@ -8,8 +8,8 @@ from pokemon_names.cache import Cache
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
 from tests.conftest import Handle, fetched
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
 
 DOWN = answers.status(500)
 WEEK, DAY = 604800.0, 86400.0

@@ -17,7 +17,7 @@ from pokemon_names.client import Clients, cause
 from pokemon_names.outcome import Found
 from pokemon_names.request import STRATEGIES
 from tests.conftest import fetched
-from tests.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi import PokeAPI, serving
 
 
 def test_the_user_agent_names_the_project_and_its_version(pokeapi: PokeAPI, url: str) -> None:

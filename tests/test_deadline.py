@@ -16,9 +16,9 @@ from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
 from tests.conftest import fetched, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
-from tests.pokeapi.answers import Answer
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.answers import Answer
 
 SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
 Load = Callable[..., ModuleType]

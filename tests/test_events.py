@@ -7,7 +7,7 @@ import pytest
 
 from pokemon_names.request import InvalidRequest
 from tests.conftest import EVENTS, Handle, Kept, sample
-from tests.pokeapi.bodies import pokemon
+from tests.tools.pokeapi.bodies import pokemon
 
 FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 FIELDS = ["range", "strategy", "complete", "count", "names", "failures", "timing"]

@@ -11,8 +11,8 @@ from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Fetched, Found
 from pokemon_names.request import STRATEGIES
 from tests.conftest import fetched
-from tests.pokeapi import PokeAPI, answers
-from tests.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.faults import FAULTS, Faults
 
 ONE_EACH = [strategy for strategy in STRATEGIES if strategy != "index"]
 

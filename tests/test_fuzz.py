@@ -16,8 +16,8 @@ from pokemon_names.messages import Queue
 from pokemon_names.request import InvalidRequest
 from pokemon_names.web import Http
 from tests.conftest import EVENTS, load, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, serving
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, serving
 
 NAMES = [path.stem for path in EVENTS.iterdir()]
 INTERNAL = re.compile(r"Traceback|pokemon_names|\.py\b|object at 0x")

@@ -12,8 +12,8 @@ from pokemon_names.item import IncompleteError
 from pokemon_names.messages import MOST_CHARACTERS
 from pokemon_names.request import InvalidRequest
 from tests.conftest import Handle, Kept, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
 
 Load = Callable[..., ModuleType]
 

@@ -16,12 +16,12 @@ from openapi_spec_validator import validate
 from pokemon_names import web
 from pokemon_names.outcome import Reason
 from pokemon_names.request import FIELDS, STRATEGIES
-from tests import docs
 from tests.conftest import Handle
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
-from tests.pokeapi.answers import Answer
 from tests.test_web import PATHS, get
+from tests.tools import docs
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.answers import Answer
 
 API = yaml.safe_load(Path(web.__file__).with_name("openapi.yaml").read_text(encoding="utf-8"))
 SCHEMAS = API["components"]["schemas"]

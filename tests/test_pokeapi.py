@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.pokeapi import PokeAPI, serving
-from tests.pokeapi.answers import Answer
-from tests.pokeapi.bodies import NAMES_FILE, made, pokemon
-from tests.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.answers import Answer
+from tests.tools.pokeapi.bodies import NAMES_FILE, made, pokemon
+from tests.tools.pokeapi.faults import FAULTS, Faults
 
 RECORDED = Path(os.environ.get("POKEAPI_RECORDED", Path(__file__).parents[2] / "shared" / "pokeapi"))
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
@@ -107,7 +107,7 @@ def test_recorded_bodies_are_served_as_they_lie(tmp_path: Path) -> None:
 
 
 def test_it_starts_by_itself_and_stops_cleanly() -> None:
-    command = [sys.executable, "-m", "tests.pokeapi", "--host", "localhost", "--port", "0", "--delay", "0.001"]
+    command = [sys.executable, "-m", "tests.tools.pokeapi", "--host", "localhost", "--port", "0", "--delay", "0.001"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[2]

@@ -9,7 +9,7 @@ from tests.test_run import ROOT
 
 
 def race(to: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.race", str(to), *arguments]
+    command = [sys.executable, "-m", "tests.tools.race", str(to), *arguments]
     return subprocess.run(
         command, cwd=ROOT, env={"PYTHONPATH": "src"}, capture_output=True, text=True, check=False, timeout=60
     )

@@ -7,7 +7,7 @@ import pytest
 
 from pokemon_names.outcome import Failed, Found
 from tests.conftest import fetched
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi import PokeAPI, answers
 
 DOWN = answers.status(503)
 both_clients = pytest.mark.parametrize("strategy", ["gather", "sync"])

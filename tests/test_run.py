@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.run", *arguments]
+    command = [sys.executable, "-m", "tests.tools.run", *arguments]
     return subprocess.run(
         command,
         cwd=ROOT,

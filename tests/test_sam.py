@@ -20,8 +20,8 @@ from botocore.config import Config
 from moto import mock_aws
 
 from tests.conftest import EVENTS, credentials, sample
-from tests.pokeapi import PokeAPI, serving
-from tests.pokeapi.bodies import pokemon
+from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.bodies import pokemon
 from tests.webdriver import chromium
 
 pytestmark = pytest.mark.sam

@@ -23,9 +23,9 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from tests import stack
 from tests.conftest import REGION, Kept, credentials, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
-from tests.pokeapi.bodies import pokemon
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.bodies import pokemon
 
 pytestmark = pytest.mark.filterwarnings(stack.IGNORED)
 

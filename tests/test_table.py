@@ -15,8 +15,8 @@ from pokemon_names.cache import Cache
 from pokemon_names.outcome import Found
 from pokemon_names.table import Table
 from tests.conftest import fetched
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
 
 NAME = "names"
 WEEK = 604800.0

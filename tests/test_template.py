@@ -17,8 +17,8 @@ from pokemon_names.request import STRATEGIES
 from pokemon_names.web import Http
 from tests import stack
 from tests.conftest import EVENTS, REGION, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
 
 Deploy = Callable[..., dict[str, str]]
 pytestmark = pytest.mark.filterwarnings(stack.IGNORED)

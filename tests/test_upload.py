@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from pokemon_names.item import IncompleteError
 from pokemon_names.request import InvalidRequest
 from tests.conftest import Handle, Kept, sample
-from tests.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi import PokeAPI, answers
 
 Upload = Callable[..., dict[str, Any]]
 

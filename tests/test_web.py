@@ -10,9 +10,9 @@ import pytest
 from pokemon_names import client
 from pokemon_names.request import STRATEGIES
 from tests.conftest import Handle, sample
-from tests.invoke import Context
-from tests.pokeapi import PokeAPI, answers
-from tests.pokeapi.answers import Answer
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.answers import Answer
 
 PATHS = "/, /pokemon, /pokemon/{number}, /race, /openapi.yaml"
 AXIOS = "application/json, text/plain, */*"

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Self
 
-from tests.pokeapi import answers
-from tests.pokeapi.answers import Answer
+from tests.tools.pokeapi import answers
+from tests.tools.pokeapi.answers import Answer
 
 FAULTS: Mapping[str, Answer] = {
     "429": answers.status(429, retry_after=0),

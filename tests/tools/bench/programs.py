@@ -1,4 +1,4 @@
-"""The programs that are measured: `python -m tests.bench.programs NAME RANGE CALLS` prints as JSON what they took.
+"""The programs that are measured: `python -m tests.tools.bench.programs NAME RANGE CALLS` prints their times as JSON.
 
 Every program answers a range with its names, but for curl and h2load: they fetch the same bodies and decode none.
 """
@@ -101,7 +101,7 @@ def function(strategy: str, *, fresh: bool = True) -> Callable[[], Program]:
 
     def make() -> Program:
         from pokemon_names import app  # noqa: F401  now, and not in the first call
-        from tests.invoke import invoke
+        from tests.tools.invoke import invoke
 
         def call(expression: str) -> list[str]:
             return cast("list[str]", invoke({"range": expression, "strategy": strategy, "fresh": fresh})["names"])

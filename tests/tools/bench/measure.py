@@ -63,7 +63,7 @@ def held(share: float) -> Iterator[list[str]]:
 
 
 def run(environment: Mapping[str, str], side: Side) -> Run:
-    program = [sys.executable, "-m", "tests.bench.programs", side.program, side.range, str(side.calls)]
+    program = [sys.executable, "-m", "tests.tools.bench.programs", side.program, side.range, str(side.calls)]
     with held(side.share) as prefix:
         done = subprocess.run(
             [*prefix, "taskset", "--cpu-list", str(CORE), *program],

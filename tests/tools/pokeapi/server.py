@@ -12,9 +12,9 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
-from tests.pokeapi.answers import Answer
-from tests.pokeapi.bodies import API, made, pokemon, recorded
-from tests.pokeapi.faults import Faults
+from tests.tools.pokeapi.answers import Answer
+from tests.tools.pokeapi.bodies import API, made, pokemon, recorded
+from tests.tools.pokeapi.faults import Faults
 
 HEADERS = {
     "Cache-Control": "public, max-age=86400, s-maxage=86400",

@@ -15,15 +15,15 @@ import msgspec
 from pokemon_names.outcome import Exchange
 from pokemon_names.waterfall import GLYPHS, Lane, text
 from pokemon_names.web import race_line
-from tests.pokeapi import PokeAPI, serving
-from tests.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.faults import FAULTS, Faults
 
 MOST_FAILURES = 5
 FAILED = 1
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.run", description=__doc__)
     parser.add_argument("event", type=Path, help="a sample event's file")
     parser.add_argument("--strategy", help="in place of the event's")
     add_options(parser)
@@ -66,7 +66,7 @@ def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
 def _invoke(event: Mapping[str, Any], environment: Mapping[str, str], logs: int) -> dict[str, Any]:
     """Invoke in a process of its own: only the environment and the event get in, only the reply comes out."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.invoke"],
+        [sys.executable, "-m", "tests.tools.invoke"],
         input=json.dumps(event),
         env={**os.environ, "PYTHONPATH": "src", **environment},
         stdout=subprocess.PIPE,

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tests.bench import coldstart
-from tests.bench.measure import SERVERS_CORE, Run, Side, run
-from tests.bench.server import ROUND_TRIP, nginx
+from tests.tools.bench import coldstart
+from tests.tools.bench.measure import SERVERS_CORE, Run, Side, run
+from tests.tools.bench.server import ROUND_TRIP, nginx
 
 LARGE, ALL = "1-1025", "1-1025,10001-10326"
 SLOW = Side("tutorial", LARGE, calls=1)  # half a minute a call
@@ -52,7 +52,7 @@ Measure = Callable[[Side], Run]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.bench", description=__doc__)
     parser.add_argument("--bodies", type=Path, help="a folder of recorded bodies, NUMBER.json.gz")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--small", action="store_true", help="every row, but of ten names: does it work at all?")

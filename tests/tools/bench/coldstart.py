@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.measure import CORE
+from tests.tools.bench.measure import CORE
 
 BUILT = Path(".aws-sam/build/PokemonNames")
 HANDLER = "import pokemon_names.app"

@@ -1,6 +1,6 @@
 """A TCP relay that takes half a round trip each way and a whole one to connect: the network between two ends.
 
-`python -m tests.bench.relay PORT TARGET SECONDS`
+`python -m tests.tools.bench.relay PORT TARGET SECONDS`
 """
 
 import asyncio

@@ -4,12 +4,12 @@ import argparse
 import signal
 from pathlib import Path
 
-from tests.pokeapi.faults import FAULTS, Faults
-from tests.pokeapi.server import PokeAPI, serving
+from tests.tools.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi.server import PokeAPI, serving
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.pokeapi", description="A local PokeAPI.")
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.pokeapi", description="A local PokeAPI.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from pokemon_names.svg import svg
-from tests.run import FAILED, add_options, answer, change, lane
+from tests.tools.run import FAILED, add_options, answer, change, lane
 
 EVENT = Path("events/http-api-race.json")
 TITLE = "When each HTTP request waited for what, by strategy and on the same time axis"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.race", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.race", description=__doc__)
     parser.add_argument("file", type=Path, help="where to write it: a page, or where the name ends in .svg its picture")
     parser.add_argument("--strategies", help="some of them, with commas between")
     parser.add_argument("--open", action="store_true", help="open it in a browser, too")

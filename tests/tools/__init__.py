@@ -1,0 +1,1 @@
+"""Programs for developers, apart from the tests; tests/README.md says what each does."""
