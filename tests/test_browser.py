@@ -1,27 +1,28 @@
-"""The pages in a real Chromium: `make test-browser`, which needs Debian's chromium-driver.
+"""The pages in a real Chromium: `make test-browser`.
 
 A small server hands its requests to the handler as API Gateway does. With SCREENSHOTS=folder they are kept there.
 """
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, ViewportSize
 
+from tests.chromium import chromium
 from tests.conftest import Handle, sample
 from tests.tools.pokeapi import PokeAPI
-from tests.webdriver import Browser, chromium
 
 pytestmark = pytest.mark.browser
 
-PHONE, DESKTOP = (390, 844), (1280, 900)
+PHONE = ViewportSize(width=390, height=844)
+DESKTOP = ViewportSize(width=1280, height=900)
 
 
 def event_of(request: BaseHTTPRequestHandler) -> dict[str, Any]:
@@ -49,110 +50,127 @@ def site(handle: Handle) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, args=[0.01]).start()  # seconds between looks for the end
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not shutil.which("chromedriver"):
-        pytest.exit("make test-browser needs Chromium: apt-get install chromium-driver", returncode=1)
     with chromium() as browser:
         yield browser
 
 
-@pytest.fixture(autouse=True)
-def quiet(browser: Browser) -> Iterator[None]:
-    """Have nothing in the console, whatever a test does."""
-    browser.resize(*DESKTOP, scheme="light")
-    yield
-    assert browser.console() == []
+@pytest.fixture
+def console() -> list[str]:
+    """Return what the console has got and no test has taken from it."""
+    return []
 
 
-def keep(browser: Browser, name: str) -> None:
+@pytest.fixture
+def page(browser: Browser, console: list[str]) -> Iterator[Page]:
+    """Yield a window of its own, whose console stays empty."""
+    page = browser.new_page(viewport=DESKTOP)
+    page.on("console", lambda message: console.append(message.text))
+    yield page
+    page.close()
+    assert console == []
+
+
+def show(page: Page, size: ViewportSize, scheme: Literal["light", "dark"]) -> None:
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme)
+
+
+def keep(page: Page, name: str) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
-        browser.shoot(Path(folder) / f"{name}.png")
+        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def fits(browser: Browser) -> bool:
+def fits(page: Page) -> bool:
     """Tell whether nothing sticks out of the page to the right."""
-    return bool(browser.run("return document.documentElement.scrollWidth <= innerWidth"))
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+sizes = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+
+
+@schemes
+@sizes
 def test_the_page_shows_a_race(
-    browser: Browser, site: str, pokeapi: PokeAPI, size: tuple[int, int], scheme: str
+    page: Page, site: str, pokeapi: PokeAPI, size: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
-    pokeapi.delay = 0.05
-    browser.resize(*size, scheme=scheme)
-    browser.open(f"{site}/race?range=1-30")
-    keep(browser, f"race-{size[0]}-{scheme}")
-    assert browser.text("h1") == "All at once, or one after another?"
-    assert browser.text("ol li:nth-child(25)") == "pikachu"
-    strategies = browser.run("return [...document.querySelectorAll('tbody th')].map(th => th.firstChild.data)")
+    pokeapi.delay = 0.02
+    show(page, size, scheme)
+    page.goto(f"{site}/race?range=1-30")
+    keep(page, f"race-{size['width']}-{scheme}")
+    assert page.inner_text("h1") == "All at once, or one after another?"
+    assert page.inner_text("ol li:nth-child(25)") == "pikachu"
+    strategies = page.evaluate("[...document.querySelectorAll('tbody th')].map(th => th.firstChild.data)")
     assert strategies == ["gather", "sequential", "sync", "index"]
-    assert browser.run("return document.querySelectorAll('svg .lane').length") == 4
-    assert browser.run("return document.querySelectorAll('svg g').length") > 30
-    assert fits(browser)
+    assert page.locator("svg .lane").count() == 4
+    assert page.locator("svg g").count() > 30
+    assert fits(page)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@schemes
+@sizes
 def test_the_documentation_leads_to_all_it_describes(
-    browser: Browser, site: str, size: tuple[int, int], scheme: str
+    page: Page, site: str, size: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
-    browser.resize(*size, scheme=scheme)
-    browser.open(f"{site}/")
-    keep(browser, f"documentation-{size[0]}-{scheme}")
-    assert fits(browser)
-    links = browser.run("return [...document.querySelectorAll('a')].map(a => a.href)")
+    show(page, size, scheme)
+    page.goto(f"{site}/")
+    keep(page, f"documentation-{size['width']}-{scheme}")
+    assert fits(page)
+    links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)")
     assert len(links) == 4
     assert {httpx.get(link).status_code for link in links} == {200}
 
 
-def test_its_style_is_applied_and_no_other_would_be(browser: Browser, site: str) -> None:
-    browser.open(f"{site}/race?range=1")
-    assert browser.run("return getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
-    bars = "return getComputedStyle(document.querySelector('svg .body')).fill"
-    light = browser.run(bars)
-    browser.resize(*DESKTOP, scheme="dark")
-    assert browser.run(bars) != light
-    browser.run("document.querySelector('main').setAttribute('style', 'max-width: 1px')")
-    assert browser.run("return getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
-    assert any("Content Security Policy" in message for message in browser.console())
+def test_its_style_is_applied_and_no_other_would_be(page: Page, site: str, console: list[str]) -> None:
+    page.goto(f"{site}/race?range=1")
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+    bars = "getComputedStyle(document.querySelector('svg .body')).fill"
+    light = page.evaluate(bars)
+    show(page, DESKTOP, "dark")
+    assert page.evaluate(bars) != light
+    page.evaluate("document.querySelector('main').setAttribute('style', 'max-width: 1px')")
+    assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+    assert "Content Security Policy" in console.pop()
 
 
-def test_the_form_races_what_is_put_into_it(browser: Browser, site: str) -> None:
-    browser.open(f"{site}/race?range=1")
-    browser.fill("#range", "151,25")
-    browser.click("input[value=sequential]")
-    browser.follow("button")
-    assert browser.text("ol") == "mew\npikachu"
-    assert browser.run("return document.querySelectorAll('tbody tr').length") == 3
-    assert browser.run("return document.querySelector('#range').value") == "151,25"
-    assert browser.run("return document.querySelector('input[value=sequential]').checked") is False
+def test_the_form_races_what_is_put_into_it(page: Page, site: str) -> None:
+    page.goto(f"{site}/race?range=1")
+    page.fill("#range", "151,25")
+    page.click("input[value=sequential]")
+    with page.expect_navigation():
+        page.click("button")
+    assert page.inner_text("ol") == "mew\npikachu"
+    assert page.locator("tbody tr").count() == 3
+    assert page.input_value("#range") == "151,25"
+    assert not page.is_checked("input[value=sequential]")
 
 
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_a_bad_range_shows_its_message_beside_the_form(browser: Browser, site: str, size: tuple[int, int]) -> None:
-    browser.resize(*size, scheme="light")
-    browser.open(f"{site}/race?range=1")
-    browser.fill("#range", "<script>alert(1)</script>")
-    browser.follow("button")
-    keep(browser, f"bad-{size[0]}")
-    assert browser.text("[role=alert]").startswith("range: got '<script>alert(1)</script>', allowed: numbers from 1")
-    assert browser.run("return document.querySelector('#range').value") == "<script>alert(1)</script>"
-    assert fits(browser)
-    (failed_to_load,) = browser.console()
-    assert "400 (Bad Request)" in failed_to_load
+@sizes
+def test_a_bad_range_shows_its_message_beside_the_form(
+    page: Page, site: str, console: list[str], size: ViewportSize
+) -> None:
+    show(page, size, "light")
+    page.goto(f"{site}/race?range=1")
+    page.fill("#range", "<script>alert(1)</script>")
+    with page.expect_navigation():
+        page.click("button")
+    keep(page, f"bad-{size['width']}")
+    assert page.inner_text("[role=alert]").startswith("range: got '<script>alert(1)</script>', allowed: numbers from 1")
+    assert page.input_value("#range") == "<script>alert(1)</script>"
+    assert fits(page)
+    assert "400 (Bad Request)" in console.pop()
 
 
-def test_no_such_pokemon(browser: Browser, site: str) -> None:
-    browser.open(f"{site}/race?range=1026")
-    keep(browser, "missing")
-    assert browser.text("[role=alert]") == "no Pokémon has any of these numbers"
-    assert browser.text("ul").startswith("1026 by gather: not found\nNot Found")
-    (failed_to_load,) = browser.console()
-    assert "404 (Not Found)" in failed_to_load
+def test_no_such_pokemon(page: Page, site: str, console: list[str]) -> None:
+    page.goto(f"{site}/race?range=1026")
+    keep(page, "missing")
+    assert page.inner_text("[role=alert]") == "no Pokémon has any of these numbers"
+    assert page.inner_text("ul").startswith("1026 by gather: not found\nNot Found")
+    assert "404 (Not Found)" in console.pop()

@@ -19,10 +19,10 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from moto import mock_aws
 
+from tests.chromium import chromium
 from tests.conftest import EVENTS, credentials, sample
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.bodies import pokemon
-from tests.webdriver import chromium
 
 pytestmark = pytest.mark.sam
 
@@ -193,21 +193,25 @@ def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
 
 
 def test_a_browser_races_by_url(api: httpx.Client) -> None:
-    need("Chromium's driver: Debian's chromium-driver", "chromedriver", "--version")
+    console = list[str]()
     with chromium() as browser:
-        browser.open(str(api.base_url))
-        assert browser.console() == []
-        browser.follow("a[href^=race]")
-        assert browser.text("ol li:nth-child(25)") == "pikachu"
-        browser.fill("#range", "151,25")
-        browser.click("input[value=sequential]")
-        browser.follow("button")
-        assert browser.text("ol") == "mew\npikachu"
-        assert browser.run("return document.querySelectorAll('svg .lane').length") == 3
-        assert browser.console() == []
-        browser.fill("#range", "1-x")
-        browser.follow("button")
-        assert browser.text("[role=alert]").startswith("range: got '1-x', allowed: ")
+        page = browser.new_page()
+        page.on("console", lambda message: console.append(message.text))
+        page.goto(str(api.base_url))
+        with page.expect_navigation():
+            page.click("a[href^=race]")
+        assert page.inner_text("ol li:nth-child(25)") == "pikachu"
+        page.fill("#range", "151,25")
+        page.click("input[value=sequential]")
+        with page.expect_navigation():
+            page.click("button")
+        assert page.inner_text("ol") == "mew\npikachu"
+        assert page.locator("svg .lane").count() == 3
+        assert console == []
+        page.fill("#range", "1-x")
+        with page.expect_navigation():
+            page.click("button")
+        assert page.inner_text("[role=alert]").startswith("range: got '1-x', allowed: ")
 
 
 @pytest.mark.parametrize(
