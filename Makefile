@@ -8,6 +8,8 @@ DELAY ?= 0.05
 TO ?= $(VENV)/race.html
 
 bin := $(VENV)/bin
+# What a failed test leaves for inspection lies in the virtual environment, not in the system's folder.
+pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-strip-extras \
 	--custom-compile-command 'make lock' $(UPGRADE)
 
@@ -23,19 +25,17 @@ race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sy
 	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
 
-test: $(VENV)/test  ## every test that needs no Docker and no browser
-	$(bin)/coverage erase
-	$(bin)/coverage run -m pytest -m 'not sam and not browser' $(ARGS)
-	$(bin)/coverage report
+test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage; ARGS=tests/test_web.py for some, without
+	$(pytest) -n auto -m 'not sam and not browser and not fuzz' $(or $(ARGS),--cov)
 
-fuzz: $(VENV)/test  ## ten thousand examples of each property
-	$(bin)/python -m pytest tests/test_fuzz.py tests/test_request.py --hypothesis-profile=fuzz $(ARGS)
+fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
+	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)
 
 test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
-	SAM=$(VENV)/sam-cli/bin/sam $(bin)/python -m pytest -m sam $(ARGS)
+	SAM=$(VENV)/sam-cli/bin/sam $(pytest) -m sam $(ARGS)
 
 test-browser: $(VENV)/test  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
-	SCREENSHOTS='$(SCREENSHOTS)' $(bin)/python -m pytest -m browser $(ARGS)
+	SCREENSHOTS='$(SCREENSHOTS)' $(pytest) -m browser $(ARGS)
 
 check: $(VENV)/test  ## lint, format, types, template
 	$(bin)/ruff check

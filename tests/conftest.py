@@ -3,20 +3,26 @@ import gc
 import importlib
 import json
 import logging
+import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+import httpx
 import pytest
 from aws_lambda_powertools.logging import logger as powertools_logger
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
+from moto.core.config import DefaultConfig
 
 from pokemon_names import bucket as bucket_module
 from pokemon_names import retry
@@ -38,8 +44,15 @@ EVENTS = Path(__file__).parent.parent / "events"
 
 REGION = "eu-central-1"
 
+BOTH_CLIENTS = ["gather", "sync"]  # the first strategy uses the async client, the second the blocking one
+
 Handle = Callable[..., dict[str, Any]]
 Kept = Callable[[], dict[str, dict[str, Any]]]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two workers a core, because tests wait as much as they compute; at most 8: each imports for seconds."""
+    return min(8, 2 * (os.cpu_count() or 1))
 
 
 @pytest.fixture(autouse=True)
@@ -94,19 +107,34 @@ def handle(load_app: Callable[..., ModuleType]) -> Handle:
     return handle
 
 
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put moto in AWS's place."""
-    credentials(monkeypatch)
-    with mock_aws():
+@pytest.fixture(scope="session", autouse=True)
+def credentials() -> Iterator[None]:
+    """Set what boto3 insists on, which opens nobody's account."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
         yield
 
 
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set what boto3 insists on."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+@contextmanager
+def account(config: DefaultConfig | None = None) -> Iterator[None]:
+    """Put moto in AWS's place, with nothing in the account."""
+    with mock_aws(config=config), patch.object(boto3, "DEFAULT_SESSION", _session()):
+        yield
+
+
+@cache
+def _session() -> boto3.Session:
+    """Return one session for all accounts: each session reads megabytes of JSON for its first clients."""
+    return boto3.Session()
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """Put moto in AWS's place for one test."""
+    with account():
+        yield
 
 
 @pytest.fixture
@@ -133,6 +161,36 @@ def kept(bucket: Any) -> Kept:
         return {one.key: json.load(one.get()["Body"]) for one in bucket.objects.filter(Prefix="results/")}
 
     return kept
+
+
+class TimingOut(Clients):
+    """Clients whose first requests for some numbers raise at once what a timeout raises; all of them by default."""
+
+    def __init__(self, base_url: str, *numbers: int, times: float = math.inf) -> None:
+        super().__init__(base_url)
+        self._left = {f"pokemon/{number}": times for number in numbers}
+
+    async def get(self, path: str) -> httpx.Response:
+        self._time_out(path)
+        return await super().get(path)
+
+    def get_blocking(self, path: str, seconds: float) -> httpx.Response:
+        self._time_out(path)
+        return super().get_blocking(path, seconds)
+
+    def _time_out(self, path: str) -> None:
+        if self._left.get(path, 0) > 0:
+            self._left[path] -= 1
+            raise httpx.ReadTimeout("operation timed out")
+
+
+def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.MarkDecorator:
+    """Parametrize a test by strategy and value.
+
+    Every value meets both clients, and the smoke case the strategies that share the async client with gather.
+    """
+    cases = [*product(BOTH_CLIENTS, values), ("sequential", smoke), ("index", smoke)]
+    return pytest.mark.parametrize(("strategy", name), cases)
 
 
 async def fetched(

@@ -1,9 +1,12 @@
 """The template, translated as CloudFormation does it and deployed into moto."""
 
+import copy
 import io
 import json
 import re
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -53,17 +56,19 @@ class NoManagedPolicies:
         return {}
 
 
-def translate(**parameters: str) -> dict[str, Any]:
-    """Make plain CloudFormation of the template, as it is done before a deployment with these parameters."""
+@cache
+def translate(**parameters: str) -> Mapping[str, Any]:
+    """Return the template as plain CloudFormation, into which a deployment with these parameters turns it."""
     source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
     source["Resources"]["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
     source["Resources"]["EveryName"]["Properties"]["DefinitionUri"] = "s3://code/every_name.asl.json"
-    translated: dict[str, Any] = transform(source, parameters, NoManagedPolicies())
+    translated: Mapping[str, Any] = transform(source, parameters, NoManagedPolicies())
     return translated
 
 
-def deploy(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, str]:
-    """Create the stack; gives the physical name of each resource."""
+def deploy(**parameters: str) -> dict[str, str]:
+    """Create the stack, and return the physical name of each resource."""
+    template = copy.deepcopy(translate())
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("pokemon_names/app.py", "")

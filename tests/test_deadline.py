@@ -15,15 +15,15 @@ from pokemon_names import client
 from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import fetched, sample
+from tests.conftest import BOTH_CLIENTS, fetched, over_both_clients, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
-from tests.tools.pokeapi.answers import Answer
 
 SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
 Load = Callable[..., ModuleType]
 
 strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 pytestmark = pytest.mark.usefixtures("patient")
 
 
@@ -35,14 +35,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=60))
 
 
-@strategy
-@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+@over_both_clients("slow", SLOW, smoke="silence")
 async def test_what_came_by_then_is_kept_and_the_rest_accounted_for(
-    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer
+    pokeapi: PokeAPI, url: str, strategy: str, slow: str
 ) -> None:
     clients = Clients(url)
     await fetched(clients, range="1", strategy=strategy)  # what comes first must not take long
-    pokeapi.answers = {2: answer, PokeAPI.LIST: answer}
+    pokeapi.answers = {2: SLOW[slow], PokeAPI.LIST: SLOW[slow]}
     result = await asyncio.wait_for(fetched(clients, seconds=0.8, range="1-3", strategy=strategy), timeout=20)
     first, *rest = result.outcomes
     assert first == Found(1, "bulbasaur") if strategy != "index" else isinstance(first, Failed)
@@ -56,7 +55,7 @@ async def test_what_came_by_then_is_kept_and_the_rest_accounted_for(
     assert again.outcomes == [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
 
 
-@strategy
+@pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
 async def test_a_fault_before_the_deadline_is_told(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     answer = answers.first(answers.status(503), then=answers.hang)
     pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
@@ -95,11 +94,12 @@ def full() -> Iterator[int]:
             one.close()
 
 
-@strategy
-@pytest.mark.parametrize(("scheme", "port"), [("https", "mute"), ("http", "mute"), ("http", "full")])
-async def test_a_connection_that_leads_nowhere(
-    request: pytest.FixtureRequest, strategy: str, scheme: str, port: str
-) -> None:
+NOWHERE = {"no handshake": ("https", "mute"), "no answer": ("http", "mute"), "no connection": ("http", "full")}
+
+
+@over_both_clients("where", NOWHERE, smoke="no handshake")
+async def test_a_connection_that_leads_nowhere(request: pytest.FixtureRequest, strategy: str, where: str) -> None:
+    scheme, port = NOWHERE[where]
     clients = Clients(f"{scheme}://127.0.0.1:{request.getfixturevalue(port)}")
     for _ in range(2):
         running = fetched(clients, seconds=0.3, range="1-3", strategy=strategy)
@@ -111,7 +111,7 @@ def get(name: str, **query: str) -> dict[str, Any]:
     return {**sample(name), "queryStringParameters": query}
 
 
-@strategy
+@both_clients
 def test_lambda_never_times_out(pokeapi: PokeAPI, load_app: Load, strategy: str) -> None:
     pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], answers.hang)
     app, started = load_app(), time.monotonic()

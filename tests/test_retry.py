@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from pokemon_names.outcome import Failed, Found
-from tests.conftest import fetched
+from tests.conftest import BOTH_CLIENTS, fetched
 from tests.tools.pokeapi import PokeAPI, answers
 
 DOWN = answers.status(503)
-both_clients = pytest.mark.parametrize("strategy", ["gather", "sync"])
+both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ async def test_a_dead_pokeapi_gets_a_hundred_retries_in_all(pokeapi: PokeAPI, ur
     assert pokeapi.requests == len(result.exchanges) == 250
 
 
+@pytest.mark.usefixtures("waits")
 async def test_a_body_that_comes_earns_a_retry(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers = dict.fromkeys(range(31, 51), DOWN)
     result = await fetched(url, slots=1, range="1-50")

@@ -17,10 +17,9 @@ import httpx
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
-from moto import mock_aws
 
 from tests.chromium import chromium
-from tests.conftest import EVENTS, credentials, sample
+from tests.conftest import EVENTS, account, sample
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.bodies import pokemon
 
@@ -60,7 +59,6 @@ def built() -> Mapping[str, str]:
     python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
     environment = {
         **os.environ,
-        "AWS_DEFAULT_REGION": "eu-central-1",
         "PATH": f"{Path(python).parent}:{sam.parent}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
     }
@@ -262,13 +260,10 @@ def test_a_warm_container_opens_no_new_connections(
     assert connections[0] == connections[1] != set()
 
 
-def test_a_queues_consumer_calls_the_function_in_its_container(
-    built: Mapping[str, str], options: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_queues_consumer_calls_the_function_in_its_container(built: Mapping[str, str], options: list[str]) -> None:
     """Moto has the queue; the test plays the event source mapping between it and the container."""
-    credentials(monkeypatch)
     record = sample("sqs")["Records"][0]
-    with mock_aws(), running(built, 3002, "start-lambda", *options) as lambda_:
+    with account(), running(built, 3002, "start-lambda", *options) as lambda_:
         sqs = boto3.client("sqs")
         queue = sqs.create_queue(QueueName="requests")["QueueUrl"]
         for body in ('{"range": "1-3"}', "mew", '{"range": "151"}'):

@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import DefaultConfig
 from moto.events.models import Rule
@@ -22,7 +21,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from tests import stack
-from tests.conftest import REGION, Kept, credentials, sample
+from tests.conftest import REGION, Kept, account, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.bodies import pokemon
@@ -77,11 +76,10 @@ class Lambda:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def made() -> Iterator[dict[str, str]]:
     """Deploy the stack; gives its resources' names."""
-    credentials(monkeypatch)
-    with mock_aws(config=MOTO):
-        made = stack.deploy(stack.translate(), {"ToleratedPercentage": "10.0"})
+    with account(MOTO):
+        made = stack.deploy(ToleratedPercentage="10.0")
         boto3.client("sns").subscribe(
             TopicArn=made["Topic"],
             Protocol="lambda",

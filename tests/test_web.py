@@ -1,15 +1,13 @@
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pokemon_names import client
 from pokemon_names.request import STRATEGIES
-from tests.conftest import Handle, sample
+from tests.conftest import Handle, TimingOut, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
@@ -251,6 +249,7 @@ def test_nothing_else_is_kept(handle: Handle, event: dict[str, Any]) -> None:
 
 NOT_FOUND = answers.text(404, "Not Found")
 DOWN = answers.text(500, "Internal Server Error")
+LATE = answers.hang  # no answer before the timeout
 
 
 def test_with_pokeapi_down_all_150_are_accounted_for(pokeapi: PokeAPI, handle: Handle) -> None:
@@ -268,15 +267,16 @@ def test_with_pokeapi_down_all_150_are_accounted_for(pokeapi: PokeAPI, handle: H
         ("/pokemon", NOT_FOUND, NOT_FOUND, 404),
         ("/pokemon", DOWN, NOT_FOUND, 502),
         ("/pokemon", DOWN, answers.reset, 502),
-        ("/pokemon", answers.hang, NOT_FOUND, 504),
-        ("/pokemon", answers.hang, answers.stuck, 504),
-        ("/pokemon", answers.hang, DOWN, 502),
+        ("/pokemon", LATE, NOT_FOUND, 504),
+        ("/pokemon", LATE, LATE, 504),
+        ("/pokemon", LATE, DOWN, 502),
         ("/pokemon", DOWN, None, 200),
         ("/race", DOWN, NOT_FOUND, 502),
     ],
 )
 def test_the_status_when_no_name_comes(  # noqa: PLR0913, PLR0917
     pokeapi: PokeAPI,
+    url: str,
     load_app: Callable[..., ModuleType],
     monkeypatch: pytest.MonkeyPatch,
     path: str,
@@ -284,9 +284,11 @@ def test_the_status_when_no_name_comes(  # noqa: PLR0913, PLR0917
     second: Answer | None,
     status: int,
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(milliseconds=200))
     pokeapi.answers = {PokeAPI.LIST: DOWN, 1: first} | ({2: second} if second else {})
-    reply = load_app().handler(get(path, range="1-2"), Context())
+    app = load_app()
+    late = [number for number, answer in pokeapi.answers.items() if answer is LATE]
+    monkeypatch.setattr(app, "clients", TimingOut(url, *late))
+    reply = app.handler(get(path, range="1-2"), Context())
     body = json.loads(reply["body"])
     assert reply["statusCode"] == status
     if path == "/pokemon":

@@ -22,6 +22,7 @@ class Pokemon(NamedTuple):
     size: int
 
 
+@cache
 def pokemon() -> Mapping[int, Pokemon]:
     """Give every Pokémon by number, in PokeAPI's order."""
     with NAMES_FILE.open(encoding="utf-8", newline="") as lines:
