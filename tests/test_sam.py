@@ -51,8 +51,8 @@ def python_3_13() -> str:
 
 
 @pytest.fixture(scope="module")
-def built() -> Mapping[str, str]:
-    """Build the function; gives the environment to run SAM in."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Build the function, and return the environment to run SAM in."""
     need("a running Docker", "docker", "info")
     need("the AWS SAM CLI", SAM, "--version")
     sam = Path(shutil.which(SAM) or SAM).resolve()
@@ -61,6 +61,7 @@ def built() -> Mapping[str, str]:
         **os.environ,
         "PATH": f"{Path(python).parent}:{sam.parent}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
+        "TMPDIR": str(tmp_path_factory.mktemp("sam")),  # it leaves a lock there
     }
     subprocess.run(["make", "build"], cwd=ROOT, env=environment, check=True)
     return environment
