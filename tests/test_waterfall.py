@@ -91,6 +91,12 @@ def test_several_lanes_share_one_axis() -> None:
     assert lines[-2].endswith("30 ms")
 
 
+def test_a_time_that_would_touch_the_last_one_is_left_out() -> None:
+    *_, axis, _ = text([Lane("gather", [exchange(1_000_000, 0.0, 0.0, 1.0, 25_000.0)], 25_000.0)]).splitlines()
+    assert axis.split() == ["0", "5,000", "10,000", "15,000", "25,000", "ms"]
+    assert len(axis) == 80
+
+
 @given(lanes)
 def test_whatever_is_drawn_fits_80_columns(lanes: Sequence[Lane]) -> None:
     lines = text(lanes).splitlines()

@@ -86,11 +86,15 @@ def _bar(row: Row, scale: float, glyphs: Mapping[str, str]) -> str:
 
 def _text_axis(columns: int, scale: float) -> str:
     *others, last = ticks(columns / scale, columns // 12)
+    end = f"{last:,} ms"
+    end_column = min(round(last * scale), columns - len(end))
     line = ""
     for tick in others:
-        line = line.ljust(round(tick * scale)) + f"{tick:,}"
-    end = f"{last:,} ms"
-    return line.ljust(min(round(last * scale), columns - len(end))) + end
+        mark = f"{tick:,}"
+        column = round(tick * scale)
+        if column + len(mark) < end_column:  # where they would touch, the last one alone is written
+            line = line.ljust(column) + mark
+    return line.ljust(end_column) + end
 
 
 def scale_of(lanes: Sequence[Lane], columns: int) -> float:
