@@ -45,6 +45,7 @@ EVENTS = Path(__file__).parent.parent / "events"
 REGION = "eu-central-1"
 
 BOTH_CLIENTS = ["gather", "sync"]  # the first strategy uses the async client, the second the blocking one
+both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 
 Handle = Callable[..., dict[str, Any]]
 Kept = Callable[[], dict[str, dict[str, Any]]]

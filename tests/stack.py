@@ -58,7 +58,7 @@ class NoManagedPolicies:
 
 @cache
 def translate(**parameters: str) -> Mapping[str, Any]:
-    """Return the template as plain CloudFormation, into which a deployment with these parameters turns it."""
+    """Return the plain CloudFormation that a deployment with these parameters makes of the template."""
     source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
     source["Resources"]["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
     source["Resources"]["EveryName"]["Properties"]["DefinitionUri"] = "s3://code/every_name.asl.json"

@@ -16,7 +16,7 @@ from pokemon_names import __version__
 from pokemon_names.client import Clients, cause
 from pokemon_names.outcome import Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import BOTH_CLIENTS, fetched
+from tests.conftest import both_clients, fetched
 from tests.tools.pokeapi import PokeAPI, serving
 
 
@@ -54,7 +54,7 @@ def test_ssl_cert_file_is_honoured(authority: trustme.CA, strategy: str) -> None
     assert result.outcomes == [Found(25, "pikachu")]
 
 
-@pytest.mark.parametrize("strategy", BOTH_CLIENTS)
+@both_clients
 def test_over_tls_all_requests_share_one_http_2_connection(
     authority: trustme.CA, tmp_path: Path, strategy: str
 ) -> None:

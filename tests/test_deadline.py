@@ -15,7 +15,7 @@ from pokemon_names import client
 from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import BOTH_CLIENTS, fetched, over_both_clients, sample
+from tests.conftest import both_clients, fetched, over_both_clients, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -23,7 +23,6 @@ SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stu
 Load = Callable[..., ModuleType]
 
 strategy = pytest.mark.parametrize("strategy", STRATEGIES)
-both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 pytestmark = pytest.mark.usefixtures("patient")
 
 

@@ -10,7 +10,7 @@ from pokemon_names import client, retry
 from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Fetched, Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import BOTH_CLIENTS, TimingOut, fetched, over_both_clients
+from tests.conftest import TimingOut, both_clients, fetched, over_both_clients
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.faults import FAULTS, Faults
@@ -22,7 +22,6 @@ QUICK_FAULTS = [fault for fault in FAULTS if fault not in {"silence", "drip"}]
 
 strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 one_each = pytest.mark.parametrize("strategy", ONE_EACH)
-both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 every_fault = over_both_clients("fault", QUICK_FAULTS, smoke="503")
 
 

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from pokemon_names.outcome import Failed, Found
-from tests.conftest import BOTH_CLIENTS, fetched
+from tests.conftest import both_clients, fetched
 from tests.tools.pokeapi import PokeAPI, answers
 
 DOWN = answers.status(503)
-both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
 
 
 @pytest.fixture
