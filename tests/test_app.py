@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import subprocess
@@ -154,6 +155,33 @@ def test_an_invalid_request_is_logged_and_nothing_is_fetched(
     assert [(line["level"], line["message"]) for line in output.logs] == [("WARNING", "invalid request")]
     assert output.logs[0]["error"].startswith("range: got ")
     assert (output.metrics, pokeapi.requests) == ([], 0)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "range\n", "\u2028", "\x00"])
+def test_no_field_s_name_costs_a_log_line(
+    load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8", write_through=True))
+    app = load_app()
+    with pytest.raises(InvalidRequest) as refusal:
+        app.handler({name: name}, Context())
+    assert str(refusal.value).isprintable()
+    assert refusal.value.field == repr(name)[1:-1]
+    (line,) = Output(written.getvalue().decode()).logs
+    assert line["error"] == str(refusal.value)
+
+
+def test_a_correlation_id_costs_no_log_line(
+    load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8", write_through=True))
+    event = sample("http-api-one")
+    event["requestContext"]["requestId"] = "\ud800\n"
+    load_app().handler(event, Context())
+    (line,) = Output(written.getvalue().decode()).logs
+    assert line["correlation_id"] == "\ud800\n"
 
 
 def test_powertools_own_variables_set_level_sampling_and_names(

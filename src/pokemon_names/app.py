@@ -9,9 +9,11 @@ import gc
 gc.disable()  # until all is imported and frozen: to look for garbage in it would take 5 % of that time
 
 import asyncio
+import json
 import logging
 import os
 import time
+from functools import partial
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,8 @@ MARGIN_SECONDS = 2.0  # from the deadline to the reply: for the cache's table, t
 _MOST_VALUES = 100  # of a metric in one line of the embedded metric format
 _MOST_LOGGED = 100  # of the names lost by one request
 
-logger = Logger(service=SERVICE)
+# In ASCII: what a caller sends may have a lone surrogate, which has no UTF-8, and would cost the line.
+logger = Logger(service=SERVICE, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 clients = Clients(POKEAPI_URL, MAX_BODY_BYTES)
 

@@ -27,7 +27,7 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
 
     def __init__(self, field: str, given: object, allowed: str) -> None:
         text = given if isinstance(given, str) else _as_json(given)
-        self.field = field[:_MAX_SHOWN]
+        self.field = _printable(field[:_MAX_SHOWN])
         self.given = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
         self.allowed = allowed
         super().__init__(f"{self.field}: got {self.given!r}, allowed: {allowed}")
@@ -93,6 +93,11 @@ def _parse_part(part: str, expression: str, max_numbers: int) -> range:
     if last - first >= max_numbers:
         raise _too_many(expression, max_numbers)
     return range(first, last + 1)
+
+
+def _printable(text: str) -> str:
+    """Escape what is not to be printed: a lone surrogate has no UTF-8, and a newline would end the log's line."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _as_json(given: object) -> str:
