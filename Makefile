@@ -15,13 +15,13 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-a
 
 .PHONY: run race test fuzz test-sam test-browser check format build docs pokeapi bench audit lock clean
 
-faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED))
+faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED)) $(addprefix --weather ,$(WEATHER))
 
-run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 LIVE=1 LOGS=1
+run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1 LOGS=1
 	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(EVENT) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGY),--strategy '$(STRATEGY)')
 
-race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sync FAULTS= LIVE=1 OPEN=1 TO=race.html, or .svg
+race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 OPEN=1 TO=race.html, or .svg
 	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
 		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
 
@@ -54,7 +54,7 @@ build:  ## `sam build`, and the package's bytecode: Lambda could not keep it, an
 docs: $(VENV)/test  ## the page for people of the API's description for programs
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
 
-pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED=
+pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
 	@$(bin)/python -m tests.tools.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) $(if $(BODIES),--bodies '$(BODIES)')
 
 bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores; BODIES= PAIRS= SMALL=1

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.bodies import NAMES_FILE, made, pokemon
 from tests.tools.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi.weather import Weather
 
 RECORDED = Path(os.environ.get("POKEAPI_RECORDED", Path(__file__).parents[2] / "shared" / "pokeapi"))
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
@@ -137,6 +138,59 @@ def test_a_second_request_may_meet_with_something_else() -> None:
 def test_only_known_faults() -> None:
     with pytest.raises(ValueError, match=r"^flood: no such fault, only 429, 500, "):
         Faults.read(["flood=1"], seed=0)
+
+
+def statuses(url: str, numbers: Iterable[int]) -> list[int]:
+    return [httpx.get(f"{url}/pokemon/{number}").status_code for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("weather", "expected"),
+    [
+        (["outage=60"], [503, 503, 503, 503]),
+        (["outage=0"], [200, 200, 200, 200]),
+        (["busy=3"], [429, 429, 429, 200]),
+        (["once=1"], [503, 503, 200, 503]),
+        (["hopeless=2"], [200, 500, 200, 200]),
+        (["once=1", "hopeless=1"], [503, 503, 500, 503]),
+    ],
+)
+def test_weather_lasts(pokeapi: PokeAPI, url: str, weather: list[str], expected: list[int]) -> None:
+    pokeapi.weather = Weather.read(weather)
+    assert statuses(url, (1, 2, 1, 3)) == expected
+
+
+def test_a_limit_lets_ten_through_at_once(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.weather = Weather.read(["limit=0.001"])
+    assert statuses(url, range(1, 13)) == [200] * 10 + [503] * 2
+
+
+def test_refused_for_a_while_is_the_same_port_again(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.weather = Weather.read(["refuse=0.3"])
+    with pytest.raises(httpx.TransportError):
+        statuses(url, [1])
+    with pytest.raises(httpx.ConnectError):
+        statuses(url, [1])
+    with httpx.Client(transport=httpx.HTTPTransport(retries=9)) as patient:
+        assert patient.get(f"{url}/pokemon/1").status_code == 200
+
+
+def test_it_stops_cleanly_while_it_refuses(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.weather = Weather.read(["refuse=60"])
+    with pytest.raises(httpx.TransportError):
+        statuses(url, [1])
+
+
+def test_a_list_cut_short_says_so(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.weather = Weather.read(["cut=2"])
+    page = httpx.get(f"{url}/pokemon?limit=100000&offset=0").json()
+    assert [one["name"] for one in page["results"]] == ["bulbasaur", "ivysaur"]
+    assert page["next"]
+
+
+def test_only_known_weather() -> None:
+    with pytest.raises(ValueError, match=r"^fog: no such weather, only refuse, outage, "):
+        Weather.read(["fog=1"])
 
 
 recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="PokeAPI's real bodies are not beside this clone")

@@ -17,6 +17,7 @@ from pokemon_names.waterfall import GLYPHS, Lane, text
 from pokemon_names.web import race_line
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.faults import FAULTS, Faults
+from tests.tools.pokeapi.weather import WEATHER, Weather
 
 MOST_FAILURES = 5
 FAILED = 1
@@ -41,12 +42,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--weather", action="append", default=[], metavar="NAME=VALUE", help=", ".join(WEATHER))
     parser.add_argument("--logs", action="store_true", help="show the function's log, metrics included, on stderr")
 
 
 def answer(event: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Give the handler's reply to an event, where the options have its PokeAPI."""
-    service = PokeAPI(delay=options.delay, faults=Faults.read(options.fault, options.seed))
+    faults, weather = Faults.read(options.fault, options.seed), Weather.read(options.weather)
+    service = PokeAPI(delay=options.delay, faults=faults, weather=weather)
     local = nullcontext(None) if options.live else serving(service)
     with local as port:
         environment = {} if port is None else {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.server import PokeAPI, serving
+from tests.tools.pokeapi.weather import WEATHER, Weather
 
 
 def main() -> None:
@@ -16,10 +17,12 @@ def main() -> None:
     parser.add_argument("--bodies", type=Path, help="a folder of recorded bodies, NUMBER.json.gz")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--weather", action="append", default=[], metavar="NAME=VALUE", help=", ".join(WEATHER))
     options = parser.parse_args()
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    service = PokeAPI(options.bodies, options.delay, Faults.read(options.fault, options.seed))
+    faults, weather = Faults.read(options.fault, options.seed), Weather.read(options.weather)
+    service = PokeAPI(options.bodies, options.delay, faults, weather)
     with serving(service, options.host, options.port) as port:
         print(f"PokeAPI at http://{options.host}:{port}/api/v2 (Ctrl-C stops it)", flush=True)
         signal.sigwait(signals)
