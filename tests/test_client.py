@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
@@ -81,6 +82,11 @@ def test_over_tls_all_requests_share_one_http_2_connection(
     assert [scope["http_version"] for scope in scopes] == ["2"] * 40
     assert len({scope["client"] for scope in scopes}) == 1
     assert "host" not in {name for scope in scopes for name, _ in scope["headers"]}
+
+
+def test_whatever_the_transport_raises_is_an_error_of_httpx(url: str) -> None:
+    with pytest.raises(httpx.DecodingError, match="negative"):
+        Clients(url).get_blocking("pokemon/1", -1)
 
 
 def test_the_cause_of_a_fault_from_elsewhere_is_its_message() -> None:

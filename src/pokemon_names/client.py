@@ -6,8 +6,7 @@ and httpx's are off. Over TLS it speaks HTTP/2: all requests share one connectio
 """
 
 import zlib
-from collections.abc import Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, lru_cache
 from time import perf_counter
@@ -16,9 +15,9 @@ from typing import TypedDict, TypeVar
 import httpx
 from deflate import DeflateError, gzip_decompress
 from pyreqwest.client import BaseClientBuilder, Client, ClientBuilder, SyncClient, SyncClientBuilder
-from pyreqwest.compatibility.httpx import HttpxTransport, SyncHttpxTransport
 from pyreqwest.exceptions import DetailedPyreqwestError, PyreqwestError, RequestTimeoutError
-from pyreqwest.request import RequestBuilder, SyncRequestBuilder
+from pyreqwest.request import BaseRequestBuilder
+from pyreqwest.response import BaseResponse
 
 from pokemon_names import __version__
 
@@ -34,6 +33,7 @@ _READ_AHEAD = 0  # or a response would begin, for this program, only with its fi
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 
 _Builder = TypeVar("_Builder", bound=BaseClientBuilder)
+_RequestBuilder = TypeVar("_RequestBuilder", bound=BaseRequestBuilder)
 
 
 class _Options(TypedDict):
@@ -43,6 +43,10 @@ class _Options(TypedDict):
 
 class BodyTooLargeError(httpx.DecodingError):
     """A body is larger than the clients take, zipped or unzipped."""
+
+
+class BrokenBodyError(httpx.DecodingError):
+    """The connection failed after the response had begun."""
 
 
 class Clients:
@@ -65,7 +69,7 @@ class Clients:
 
     def get_blocking(self, path: str, seconds: float) -> httpx.Response:
         """Send one request and wait for it, no longer than so many seconds."""
-        # pyreqwest's own timeout for one request, in place of the builder's, is the sum of httpx's four.
+        # httpx's timeout for a read is, for the transport, that of the whole request in place of the builder's.
         total = httpx.Timeout(None, read=min(seconds, TOTAL_TIMEOUT.total_seconds()))
         return self._blocking.get(self._url(path), timeout=total)
 
@@ -124,49 +128,77 @@ class _Client(httpx.Client):
     cookies = _NoCookies()  # type: ignore[override]
 
 
-class _Transport(HttpxTransport):
-    """Reads the body in one call, and leaves it zipped.
+class _Transport(httpx.AsyncBaseTransport):
+    """pyreqwest's client behind httpx's interface: raises httpx.RequestError, whatever fails.
 
-    httpx's responses are cycles, and keep their bodies until the garbage collector comes by: as much as 100 times
-    270 KB unzipped, against 7 KB zipped. It takes peak memory from 93 to 55 MB.
+    It reads the body in one call, and leaves it zipped: httpx's responses are cycles, and keep their bodies until the
+    garbage collector comes by: as much as 100 times 270 KB unzipped, against 7 KB zipped. It takes peak memory from 93
+    to 55 MB.
     """
 
     def __init__(self, client: Client, max_body_bytes: int) -> None:
-        super().__init__(client)
+        self._client = client
         self._max_body_bytes = max_body_bytes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        with _translated(request):
-            async with aclosing(await super().handle_async_request(_prepared(request))) as response:
+        begun = None
+        try:
+            builder = _prepared(self._client.request(request.method, str(request.url)), request)
+            async with builder.build_streamed() as response:
                 begun = perf_counter()
-                body = await response.extensions["pyreqwest_response"].body_reader.read(self._max_body_bytes + 1)
-        return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+                body = await response.body_reader.read(self._max_body_bytes + 1)
+                return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+        except Exception as error:
+            raise _translated(error, request, begun) from error
 
-    def _map_body(self, builder: RequestBuilder, request: httpx.Request) -> RequestBuilder:
-        return super()._map_body(builder, request).streamed_read_buffer_limit(_READ_AHEAD)
 
-
-class _SyncTransport(SyncHttpxTransport):
+class _SyncTransport(httpx.BaseTransport):
     """The same, blocking."""
 
     def __init__(self, client: SyncClient, max_body_bytes: int) -> None:
-        super().__init__(client)
+        self._client = client
         self._max_body_bytes = max_body_bytes
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with _translated(request), closing(super().handle_request(_prepared(request))) as response:
-            begun = perf_counter()
-            body = response.extensions["pyreqwest_response"].body_reader.read(self._max_body_bytes + 1)
-        return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+        begun = None
+        try:
+            builder = _prepared(self._client.request(request.method, str(request.url)), request)
+            with builder.build_streamed() as response:
+                begun = perf_counter()
+                body = response.body_reader.read(self._max_body_bytes + 1)
+                return _whole(response, bytes(body or b""), begun, self._max_body_bytes)
+        except Exception as error:
+            raise _translated(error, request, begun) from error
 
-    def _map_body(self, builder: SyncRequestBuilder, request: httpx.Request) -> SyncRequestBuilder:
-        return super()._map_body(builder, request).streamed_read_buffer_limit(_READ_AHEAD)
+
+def _prepared(builder: _RequestBuilder, request: httpx.Request) -> _RequestBuilder:
+    # HTTP/2 has no Host header, and nginx refuses one with 400; where one is due, pyreqwest adds it.
+    headers = [(name, value) for name, value in request.headers.multi_items() if name != "host"]
+    builder = builder.headers(headers).streamed_read_buffer_limit(_READ_AHEAD)
+    seconds = request.extensions["timeout"]["read"]
+    return builder if seconds is None else builder.timeout(timedelta(seconds=seconds))
 
 
-def _whole(response: httpx.Response, body: bytes, begun: float, max_body_bytes: int) -> httpx.Response:
-    zipped = response.headers.pop("Content-Encoding", None) == "gzip"
+def _whole(response: BaseResponse, body: bytes, begun: float, max_body_bytes: int) -> httpx.Response:
+    """Return the response with its body, and of its headers what is of use here."""
+    zipped = _header(response, "Content-Encoding") == "gzip"
+    headers = {"Retry-After": _header(response, "Retry-After")}
     extensions = {"zipped": zipped, "max_body_bytes": max_body_bytes, "begun": begun}
-    return httpx.Response(response.status_code, headers=response.headers, content=body, extensions=extensions)
+    return httpx.Response(response.status, headers=headers, content=body, extensions=extensions)
+
+
+def _header(response: BaseResponse, name: str) -> str:
+    with suppress(ValueError):  # any byte from 0x80 is allowed in a header, but pyreqwest decodes none
+        return response.get_header(name) or ""
+    return ""
+
+
+def _translated(error: Exception, request: httpx.Request, begun: float | None) -> httpx.RequestError:
+    if isinstance(error, RequestTimeoutError):
+        return httpx.ReadTimeout(error.message, request=request)
+    if not isinstance(error, PyreqwestError):
+        return httpx.DecodingError(str(error), request=request)
+    return (BrokenBodyError if begun else httpx.NetworkError)(error.message, request=request)
 
 
 def _configured(builder: _Builder) -> _Builder:
@@ -180,20 +212,3 @@ def _configured(builder: _Builder) -> _Builder:
         .http2_initial_stream_window_size(_STREAM_WINDOW)
         .http2_initial_connection_window_size(_CONNECTION_WINDOW)
     )
-
-
-def _prepared(request: httpx.Request) -> httpx.Request:
-    """HTTP/2 has no Host header, and nginx refuses one with 400; where one is due, pyreqwest adds it."""
-    del request.headers["Host"]
-    return request
-
-
-@contextmanager
-def _translated(request: httpx.Request) -> Iterator[None]:
-    """Once a body has begun, pyreqwest's errors come as they are."""
-    try:
-        yield
-    except RequestTimeoutError as error:
-        raise httpx.ReadTimeout(error.message, request=request) from error
-    except PyreqwestError as error:
-        raise httpx.DecodingError(error.message, request=request) from error
