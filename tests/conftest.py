@@ -1,4 +1,3 @@
-import asyncio
 import gc
 import importlib
 import json
@@ -25,12 +24,13 @@ from moto import mock_aws
 from moto.core.config import DefaultConfig
 
 from pokemon_names import bucket as bucket_module
-from pokemon_names import retry
+from pokemon_names import retry, window
 from pokemon_names.cache import Cache
 from pokemon_names.client import Clients
 from pokemon_names.fetch import fetch
 from pokemon_names.outcome import Fetched
 from pokemon_names.request import Request
+from pokemon_names.window import Window
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, serving
 
@@ -59,9 +59,10 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let retries wait for hundredths of what they do otherwise, and as often."""
-    waits = {"wait_initial": 0.001, "wait_max": 0.02, "wait_jitter": 0.001}
-    monkeypatch.setattr(retry, "POLICY", {**retry.POLICY, **waits})
-    monkeypatch.setattr(retry, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(retry, "MAX_WAIT", 0.02)
+    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(window, "MAX_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -195,12 +196,18 @@ def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.Ma
 
 
 async def fetched(
-    clients: Clients | str, *, slots: int = 100, seconds: float = 30.0, cache: Cache | None = None, **fields: Any
+    clients: Clients | str,
+    *,
+    size: int = 100,
+    seconds: float = 30.0,
+    straggler_timeout: float = 5.0,
+    cache: Cache | None = None,
+    **fields: Any,
 ) -> Fetched:
     """Fetch in so many seconds what a request of these fields asks for."""
     clients = Clients(clients) if isinstance(clients, str) else clients
     deadline = time.monotonic() + seconds
-    return await fetch(Request(**fields), clients, cache or Cache(0), asyncio.Semaphore(slots), deadline)
+    return await fetch(Request(**fields), clients, cache or Cache(0), Window(size), deadline, straggler_timeout)
 
 
 def sample(name: str) -> dict[str, Any]:

@@ -239,7 +239,6 @@ def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> N
         "aws_lambda_powertools.utilities.batch",
         "aws_lambda_powertools.utilities.data_classes",
         "boto3",
-        "stamina",
         "pokemon_names.messages",
         "pokemon_names.page",
         "pokemon_names.states",

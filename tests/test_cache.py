@@ -4,6 +4,7 @@ from types import ModuleType
 import pytest
 
 from pokemon_names import cache as cache_module
+from pokemon_names import fetch
 from pokemon_names.cache import Cache
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
@@ -135,7 +136,10 @@ def test_with_pokeapi_down_a_warm_environment_still_knows_all_names(pokeapi: Pok
     assert (report["complete"], report["timing"]["cached"], report["timing"]["requests"]) == (True, 150, 0)
 
 
-def test_an_expired_cache_too(pokeapi: PokeAPI, load_app: Callable[..., ModuleType]) -> None:
+def test_an_expired_cache_too(
+    pokeapi: PokeAPI, load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "SILENCE_TIMEOUT", 0.3)
     app = load_app(CACHE_SECONDS="0")
     names = app.handler({"range": "1-150"}, Context())["names"]
     pokeapi.answers = dict.fromkeys(range(1, 151), DOWN)

@@ -65,6 +65,27 @@ async def test_a_fault_before_the_deadline_is_told(pokeapi: PokeAPI, url: str, s
     assert "503" in failed.detail
 
 
+@pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
+async def test_one_that_is_silent_does_not_hold_up_the_rest(pokeapi: PokeAPI, url: str, slow: answers.Answer) -> None:
+    pokeapi.answers[2] = slow
+    result = await asyncio.wait_for(fetched(url, straggler_timeout=0.3, range="1-3"), timeout=20)
+    late = Failed(2, "timeout", None, attempts=1, detail="no answer came while others did")
+    assert result.outcomes == [Found(1, "bulbasaur"), late, Found(3, "venusaur")]
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "sync"])
+async def test_one_after_another_the_silent_come_last(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.5))
+    pokeapi.answers[1] = answers.hang
+    result = await asyncio.wait_for(fetched(url, straggler_timeout=0.3, range="1-3", strategy=strategy), timeout=20)
+    assert result.outcomes[1:] == [Found(2, "ivysaur"), Found(3, "venusaur")]
+    assert [exchange.number for exchange in result.exchanges] == [1, 2, 3, 1]
+    assert isinstance(failed := result.outcomes[0], Failed)
+    assert (failed.reason, failed.attempts) == ("timeout", 2)
+
+
 @strategy
 async def test_no_time_at_all(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     result = await fetched(url, seconds=0, range="1-3", strategy=strategy)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pokemon_names import retry
 from pokemon_names.item import IncompleteError
 from pokemon_names.messages import MOST_CHARACTERS
 from pokemon_names.request import InvalidRequest
@@ -84,14 +85,14 @@ def test_a_message_whose_names_may_still_come_is_kept_and_fails(pokeapi: PokeAPI
     assert (kept()["results/sqs/m0.json"]["complete"], pokeapi.requests - before) == (True, 1)
 
 
-def test_messages_run_at_once_and_share_the_slots(pokeapi: PokeAPI, load_app: Load) -> None:
+def test_messages_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: Load) -> None:
     pokeapi.delay = 0.02
     app = load_app(MAX_CONCURRENCY="4")
     reply = app.handler(queue(*(f'{{"range": "{n}", "strategy": "sequential"}}' for n in range(1, 9))), Context())
     assert (failed(reply), pokeapi.most_in_flight) == ([], 4)
 
 
-def test_blocking_clients_take_slots_like_all_others(pokeapi: PokeAPI, load_app: Load) -> None:
+def test_blocking_clients_wait_their_turn_like_all_others(pokeapi: PokeAPI, load_app: Load) -> None:
     pokeapi.delay = 0.02
     app = load_app(MAX_CONCURRENCY="1")
     app.handler(queue(*(f'{{"range": "{n}", "strategy": "sync"}}' for n in range(1, 5))), Context())
@@ -103,6 +104,21 @@ def test_messages_share_the_deadline(pokeapi: PokeAPI, load_app: Load) -> None:
     app = load_app()
     seconds = app.MARGIN_SECONDS + app.KEEP_SECONDS + 0.5
     assert failed(app.handler(queue('{"range": "1"}', '{"range": "2"}'), Context(seconds=seconds))) == ["m1"]
+
+
+@pytest.mark.parametrize(("event", "patient"), [(queue('{"range": "1-3"}'), True), ({"range": "1-3"}, False)])
+def test_a_hopeless_number_is_waited_for_where_nobody_waits_for_the_reply(
+    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any], *, patient: bool
+) -> None:
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 5)
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.2)
+    monkeypatch.setattr(retry, "MAX_WAIT", 0.2)
+    pokeapi.answers[2] = answers.status(503)
+    app = load_app()
+    monkeypatch.setattr(app, "STRAGGLER_TIMEOUT", 0.0)
+    app.handler(event, Context())
+    all_retries = 1 + 2 + 5 + 2  # its own, the shared ones, and those that two names earned
+    assert (pokeapi.requests == 2 + all_retries) == patient
 
 
 def test_what_cannot_be_kept_fails(load_app: Load, aws: None, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001

@@ -11,6 +11,7 @@ gc.disable()  # until all is imported and frozen: to look for garbage in it woul
 import asyncio
 import json
 import logging
+import math
 import os
 import time
 from functools import partial
@@ -29,6 +30,8 @@ from pokemon_names.fetch import fetch
 from pokemon_names.item import IncompleteError, Item, Result, Source
 from pokemon_names.report import Report
 from pokemon_names.request import InvalidRequest
+from pokemon_names.retry import STRAGGLER_TIMEOUT
+from pokemon_names.window import Window
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -118,27 +121,29 @@ class _Served(msgspec.Struct, frozen=True):
 
 
 async def _serve(source: "events.AnySource", deadline: float) -> list[_Served]:
-    """Serve all items at once, with slots and deadline for them all; or in turn, each with its share of the time."""
+    """Serve all items at once, with window and deadline for them all; or in turn, each with its share of the time."""
     try:
         items = source.items(MAX_NUMBERS)
     except InvalidRequest as error:
         items = [Item(error)]
     if any(item.key for item in items):
         deadline -= KEEP_SECONDS
-    slots = asyncio.Semaphore(MAX_CONCURRENCY)
+    window = Window(MAX_CONCURRENCY)
     if not source.in_turn:
-        return await asyncio.gather(*(_serve_one(item, slots, deadline) for item in items))
+        return await asyncio.gather(*(_serve_one(item, window, deadline) for item in items))
     served = list[_Served]()
     for left, item in zip(range(len(items), 0, -1), items, strict=True):
         now = time.monotonic()
-        served.append(await _serve_one(item, slots, now + (deadline - now) / left))
+        served.append(await _serve_one(item, window, now + (deadline - now) / left))
     return served
 
 
-async def _serve_one(item: Item, slots: asyncio.Semaphore, deadline: float) -> _Served:
+async def _serve_one(item: Item, window: Window, deadline: float) -> _Served:
     if isinstance(item.request, InvalidRequest):
         return _Served(item, None, item.request)
-    report = Report(item.request, await fetch(item.request, clients, cache, slots, deadline))
+    straggler_timeout = math.inf if item.key else STRAGGLER_TIMEOUT  # whoever takes no key waits for the reply
+    fetched = await fetch(item.request, clients, cache, window, deadline, straggler_timeout)
+    report = Report(item.request, fetched)
     return _Served(item, report, await _keep(item, report))
 
 

@@ -1,37 +1,44 @@
 """The strategies: four programs that fetch the same names, from one request to all of them at once."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic, perf_counter
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import httpx
 import msgspec
 
 from pokemon_names.cache import Cache
 from pokemon_names.client import Clients, unzipped
-from pokemon_names.outcome import Exchange, Failed, Fetched, Found, Outcome, failed
+from pokemon_names.fault import Fault, of_error, of_status
+from pokemon_names.outcome import Exchange, Failed, Fetched, Found, Outcome
 from pokemon_names.request import Request
-from pokemon_names.retry import FAULTS, Retries
+from pokemon_names.retry import MAX_WAIT, OWN_RETRIES, SILENCE_TIMEOUT, Retries
+from pokemon_names.window import Window
 
 _ONE = "pokemon/{number}"
 _EVERYTHING = "pokemon?limit=100000&offset=0"  # the list endpoint has no maximum, and 20 as its default
 
-T = TypeVar("T")
+_IN_A_ROW = 3  # attempts for a number before the others' turn
+_PROMISE_TIMEOUT = 2.0  # for an answer at the time that Retry-After gave
+_GLANCE = 0.5  # how often to see whether it is worth waiting longer
+
+# DynamoDB's items take 400 KB, and UTF-8 has up to four bytes for a character.
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
+
+_Get = Callable[[str], Awaitable[httpx.Response]]
 
 
 class _Pokemon(msgspec.Struct):
     """All that is wanted of up to 665 KB of JSON: skipping the rest takes a fifth of json.loads' time."""
 
-    name: str
+    name: _Name
 
 
 class _Listed(msgspec.Struct):
-    name: str
-    url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]+/?$")]
+    name: _Name
+    url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]{1,9}/?$")]
 
     @property
     def number(self) -> int:
@@ -39,19 +46,51 @@ class _Listed(msgspec.Struct):
 
 
 class _Index(msgspec.Struct):
-    results: list[_Listed]
+    """The list of all; one that is cut short says nothing of the numbers that it lacks."""
+
+    results: Annotated[list[_Listed], msgspec.Meta(min_length=1)]
+    next: None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.count not in {None, len(self.results)}:
+            raise ValueError(f"the list has {len(self.results)} of {self.count} Pokémon")
 
 
-async def fetch(request: Request, clients: Clients, cache: Cache, slots: asyncio.Semaphore, deadline: float) -> Fetched:
+class _Wanted(msgspec.Struct):
+    """A number on its way to its name, or the list of all, which has none. Times are seconds of `time.monotonic`."""
+
+    number: int | None
+    path: str
+    kind: type[_Pokemon | _Index]
+    attempts: int = 0
+    unreadable: int = 0
+    ready_ms: float = 0.0
+    retry_at: float = 0.0
+    failed_at: float = 0.0
+    fault: Fault | None = None
+    body: _Pokemon | _Index | None = None
+    settled: bool = False
+
+
+async def fetch(  # noqa: PLR0913, PLR0917
+    request: Request,
+    clients: Clients,
+    cache: Cache,
+    window: Window,
+    deadline: float,
+    straggler_timeout: float = math.inf,
+) -> Fetched:
     """Give an outcome for every number of the request by the deadline, in seconds of `time.monotonic`.
 
-    What the cache does not know is fetched by the request's strategy, with no more in flight than there are slots.
+    What the cache does not know is fetched by the request's strategy, with no more in flight than the window lets in.
+    When nine tenths of the numbers are in, the others have `straggler_timeout` seconds more.
     """
     started = perf_counter()
     known, expired = ({}, {}) if request.fresh else await cache.load(request.numbers, deadline)
     missing = [number for number in request.numbers if number not in known]
-    strategies = _Strategies(clients, slots, deadline, started)
-    fetched = dict(zip(missing, await getattr(strategies, request.strategy)(missing), strict=True))
+    strategies = _Strategies(clients, window, deadline, straggler_timeout, started)
+    fetched = await strategies.run(request.strategy, missing) if missing else {}
     await cache.save(fetched.values())
     stale = {number: expired[number] for number, outcome in fetched.items() if number in expired and _lost(outcome)}
     outcomes = known | fetched | stale
@@ -65,104 +104,197 @@ async def fetch(request: Request, clients: Clients, cache: Cache, slots: asyncio
 
 
 class _Strategies:
-    """The public methods are the strategies, by the names that a request has for them."""
+    """The strategies for the numbers of one request, and the account of every attempt."""
 
-    def __init__(self, clients: Clients, slots: asyncio.Semaphore, deadline: float, started: float) -> None:
-        self.clients, self.slots, self.deadline, self.started = clients, slots, deadline, started
+    def __init__(
+        self, clients: Clients, window: Window, deadline: float, straggler_timeout: float, started: float
+    ) -> None:
+        self.clients = clients
+        self.window = window
+        self.deadline = deadline
+        self.straggler_timeout = straggler_timeout
+        self.started = started
+        self.started_at = self.settled_at = monotonic()
+        self.promised_at = 0.0
         self.retries = Retries(deadline)
+        self.wanted: Sequence[_Wanted] = []
         self.exchanges = list[Exchange]()
-        # By number, and None for the list of all.
-        self.ready = dict[int | None, float]()
-        self.attempts = Counter[int | None]()
-        self.faults = dict[int | None, Exception]()
+        self.service_fault: Fault | None = None
 
     def ms(self, now: float | None = None) -> float:
         """Give the milliseconds since the fetch began."""
         return ((perf_counter() if now is None else now) - self.started) * 1000
 
-    async def gather(self, numbers: Sequence[int]) -> Sequence[Outcome]:
-        return await asyncio.gather(*map(self._one, numbers))
+    async def run(self, strategy: str, numbers: Sequence[int]) -> dict[int, Outcome]:
+        """Give what becomes of each number, by a strategy, until it is not worth waiting longer."""
+        if strategy == "index":
+            self.wanted = [_Wanted(None, _EVERYTHING, _Index)]
+        else:
+            self.wanted = [_Wanted(number, _ONE.format(number=number), _Pokemon) for number in numbers]
+        running = asyncio.create_task(self._run(strategy))
+        while not running.done() and (seconds := self._ends_at() - monotonic()) > 0:
+            await asyncio.wait([running], timeout=min(seconds, _GLANCE))
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
+        if strategy == "index":
+            return self._listed(self.wanted[0], numbers)
+        return {one.number: self._outcome(one, one.number) for one in self.wanted if one.number is not None}
 
-    async def sequential(self, numbers: Sequence[int]) -> Sequence[Outcome]:
-        return [await self._one(number) for number in numbers]
+    async def _run(self, strategy: str) -> None:
+        match strategy:
+            case "sequential":
+                await self._one_at_a_time(self.clients.get)
+            case "sync":
+                await self._one_at_a_time(self._get_in_thread)
+            case _:
+                await asyncio.gather(*map(self._one, self.wanted))
 
-    async def sync(self, numbers: Sequence[int]) -> Sequence[Outcome]:
-        async with self.slots:
-            return await asyncio.to_thread(lambda: [self._one_blocking(number) for number in numbers])
+    async def _one(self, one: _Wanted) -> None:
+        while not one.settled:
+            await self._attempt(one, self.clients.get)
 
-    async def index(self, numbers: Sequence[int]) -> Sequence[Outcome]:
+    async def _one_at_a_time(self, get: _Get) -> None:
+        """Go through the numbers, and then again through those that hold up the others."""
+        left = self.wanted
+        while left:
+            for one in left:
+                for _ in range(_IN_A_ROW):
+                    await self._attempt(one, get)
+                    if one.settled or _is_slow(one):
+                        break
+            left = sorted((one for one in left if not one.settled), key=_is_slow)
+
+    async def _get_in_thread(self, path: str) -> httpx.Response:
+        ends_at = self._ends_at()
         try:
-            listed = (await self._get(None, _Index)).results if numbers else []
-        except (*FAULTS, TimeoutError) as fault:
-            return [self._failed(number, fault, asked=None) for number in numbers]
-        names = {entry.number: entry.name for entry in listed}
-        return [Found(n, names[n]) if n in names else _unlisted(n) for n in numbers]
+            return await asyncio.to_thread(self.clients.get_blocking, path, ends_at - monotonic())
+        except httpx.TimeoutException:
+            if monotonic() < ends_at:
+                raise
+            raise asyncio.CancelledError from None  # as it is about to be, for a thread cannot be stopped otherwise
 
-    async def _one(self, number: int) -> Outcome:
+    async def _attempt(self, one: _Wanted, get: _Get) -> None:
+        """Send one request when it is due, and settle the number or note when to try again."""
+        if one.attempts == 0:
+            one.ready_ms = self.ms()
+        elif (seconds := one.retry_at - monotonic()) > 0:
+            await asyncio.sleep(seconds)
+        await self.window.enter(ahead=0 < one.attempts <= OWN_RETRIES)
         try:
-            return Found(number, (await self._get(number, _Pokemon)).name)
-        except (*FAULTS, TimeoutError) as fault:
-            return self._failed(number, fault, asked=number)
-
-    def _one_blocking(self, number: int) -> Outcome:
-        try:
-            return Found(number, self._get_blocking(number, _Pokemon).name)
-        except (*FAULTS, TimeoutError) as fault:
-            return self._failed(number, fault, asked=number)
-
-    async def _get(self, number: int | None, kind: type[T]) -> T:
-        self.ready[number] = self.ms()
-        async with asyncio.timeout_at(self.deadline), self.slots:
-            return await self.retries.call(partial(self._exchange, number, kind))
-
-    def _get_blocking(self, number: int, kind: type[T]) -> T:
-        self.ready[number] = self.ms()
-        return self.retries.call_blocking(partial(self._exchange_blocking, number, kind))
-
-    async def _exchange(self, number: int | None, kind: type[T]) -> T:
-        with self._watched(number) as read:
-            return read(await self.clients.get(_path(number)), kind)
-
-    def _exchange_blocking(self, number: int, kind: type[T]) -> T:
-        with self._watched(number) as read:
-            return read(self.clients.get_blocking(_path(number), self.deadline - monotonic()), kind)
-
-    @contextmanager
-    def _watched(self, number: int | None) -> Iterator[Callable[[httpx.Response, type[T]], T]]:
-        """Keep account of one exchange; gives what reads its response, and raises TimeoutError past the deadline."""
-        if monotonic() >= self.deadline:
-            raise TimeoutError
-        self.attempts[number] += 1
-        start_ms, first_byte_ms, size, ok = self.ms(), None, 0, False
-
-        def read(response: httpx.Response, kind: type[T]) -> T:
-            nonlocal first_byte_ms, size, ok
-            first_byte_ms = self.ms(response.extensions["begun"])
-            body = unzipped(response)
-            size = len(body)
-            response.raise_for_status()
-            decoded = msgspec.json.decode(body, type=kind)
-            ok = True
-            return decoded
-
-        try:
-            yield read
-        except FAULTS as fault:
-            if isinstance(fault, httpx.TimeoutException) and monotonic() >= self.deadline:
-                raise TimeoutError from None
-            self.faults[number] = fault
-            raise
+            sent_at = monotonic()
+            result = await self._exchange(one, get)
+            if isinstance(result, Fault):
+                self._note(one, result, sent_at)
+            else:
+                one.body = result
+                self.window.answered()
+                self.retries.earn()
+                self._settle(one)
         finally:
-            times = self.ready[number], start_ms, first_byte_ms, self.ms()
-            self.exchanges.append(Exchange(number, self.attempts[number], ok, *times, size))
-            self.ready[number] = times[-1]
+            self.window.leave()
 
-    def _failed(self, number: int, fault: Exception, asked: int | None) -> Failed:
-        return failed(number, fault, self.attempts[asked], before=self.faults.get(asked))
+    async def _exchange(self, one: _Wanted, get: _Get) -> _Pokemon | _Index | Fault:
+        one.attempts += 1
+        exchange = Exchange(
+            number=one.number,
+            attempt=one.attempts,
+            ok=False,
+            ready_ms=one.ready_ms,
+            start_ms=self.ms(),
+            first_byte_ms=None,
+            end_ms=0.0,
+            bytes=0,
+        )
+        try:
+            response = await get(one.path)
+            exchange.first_byte_ms = self.ms(response.extensions["begun"])
+            if not response.is_success:
+                exchange.bytes = len(response.content)
+                return of_status(response)
+            body = unzipped(response)
+            exchange.bytes = len(body)
+            decoded = _decoded(body, one.kind)
+            exchange.ok = True
+        except httpx.RequestError as error:
+            return of_error(error)
+        else:
+            return decoded
+        finally:
+            exchange.end_ms = one.ready_ms = self.ms()
+            self.exchanges.append(exchange)
+
+    def _note(self, one: _Wanted, fault: Fault, sent_at: float) -> None:
+        if fault.kind == "service":
+            self.service_fault = fault
+            if not self._is_its_own(one):
+                self.window.failed(sent_at)
+        else:
+            self.window.answered()
+        one.fault = fault
+        one.failed_at = monotonic()
+        one.unreadable += fault.kind == "unreadable"
+        seconds = self.retries.wait(fault, one.attempts, one.unreadable)
+        if seconds is None:
+            self._settle(one)
+            return
+        one.retry_at = one.failed_at + seconds
+        if seconds == fault.retry_after and self.promised_at <= self.window.answered_at:
+            self.promised_at = one.retry_at
+
+    def _is_its_own(self, one: _Wanted) -> bool:
+        """Whether a number fails again and again while others are answered: that says nothing of the service."""
+        return one.attempts > OWN_RETRIES and one.failed_at < self.window.answered_at
+
+    def _settle(self, one: _Wanted) -> None:
+        one.settled = True
+        self.settled_at = monotonic()
+
+    def _ends_at(self) -> float:
+        """Give the time at which it is not worth waiting longer, as things stand."""
+        left = [one for one in self.wanted if not one.settled]
+        few = len(left) < len(self.wanted) and len(left) <= max(1, len(self.wanted) // 10)
+        if few and all(one.attempts for one in left):
+            return min(self.deadline, self.settled_at + self.straggler_timeout)
+        silent_since = max(self.started_at, self.window.answered_at)
+        return min(self.deadline, max(silent_since + SILENCE_TIMEOUT, self.promised_at + _PROMISE_TIMEOUT))
+
+    def _listed(self, everything: _Wanted, numbers: Sequence[int]) -> dict[int, Outcome]:
+        if not isinstance(everything.body, _Index):
+            return {number: self._outcome(everything, number) for number in numbers}
+        names = {entry.number: entry.name for entry in everything.body.results}
+        return {number: Found(number, names[number]) if number in names else _unlisted(number) for number in numbers}
+
+    def _outcome(self, one: _Wanted, number: int) -> Outcome:
+        if isinstance(one.body, _Pokemon):
+            return Found(number, one.body.name)
+        fault = one.fault if one.settled and one.fault else self._given_up(one)
+        return Failed(number, fault.reason, fault.status, one.attempts, fault.detail)
+
+    def _given_up(self, one: _Wanted) -> Fault:
+        """Say why a number that is not settled was given up."""
+        if monotonic() >= self.deadline:
+            after = f", after: {one.fault}" if one.fault else ""
+            return Fault("service", "deadline", f"no time was left{after}")
+        if one.fault:
+            return one.fault
+        if self.service_fault and not one.attempts:
+            return msgspec.structs.replace(self.service_fault, detail=f"not sent, after: {self.service_fault}")
+        return Fault("service", "timeout", "no answer came while others did")
 
 
-def _path(number: int | None) -> str:
-    return _EVERYTHING if number is None else _ONE.format(number=number)
+def _decoded(body: bytes | bytearray, kind: type[_Pokemon | _Index]) -> _Pokemon | _Index:
+    """Give what a body says; raises httpx.DecodingError, whatever is wrong with it."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except Exception as error:
+        raise httpx.DecodingError(str(error)) from error
+
+
+def _is_slow(one: _Wanted) -> bool:
+    """Whether a number would hold up the others for long."""
+    return one.fault is not None and (one.fault.reason == "timeout" or one.retry_at > monotonic() + MAX_WAIT)
 
 
 def _lost(outcome: Outcome) -> bool:

@@ -5,17 +5,11 @@ The values are Structs because a dataclass takes a millisecond of every cold sta
 """
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Literal
 
-import httpx
 import msgspec
 
-from pokemon_names.client import cause, unzipped
-
 Reason = Literal["not_found", "bad_status", "bad_body", "timeout", "unreachable", "deadline", "chunk"]
-
-_MAX_DETAIL = 200
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -43,12 +37,12 @@ class Failed(msgspec.Struct, frozen=True):
 Outcome = Found | Failed
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct):
     """One HTTP request for a number's name, None for the list of all. Times are milliseconds since the fetch began.
 
     `ready_ms` is when it could have been sent, had there been a slot, and for a retry when the attempt before it ended.
     `first_byte_ms` is when the program saw the response begin, None where no whole response came; `bytes` counts the
-    body unzipped.
+    body unzipped, but an error's as it came.
     """
 
     number: int | None
@@ -77,23 +71,3 @@ class Fetched(msgspec.Struct, frozen=True):
     total_ms: float
     cached: int = 0
     stale: int = 0
-
-
-def failed(number: int, fault: Exception, attempts: int, before: Exception | None) -> Failed:
-    """Say why a number failed, by its last fault, and by the one before that where time ran out."""
-    status, detail = None, cause(fault)
-    reason: Reason
-    match fault:
-        case TimeoutError():
-            reason, detail = "deadline", f"no time was left, after: {cause(before)}" if before else "no time was left"
-        case httpx.HTTPStatusError(response=response):
-            status = response.status_code
-            detail = unzipped(response).decode(errors="replace").strip() or response.reason_phrase
-            reason = "not_found" if status == HTTPStatus.NOT_FOUND else "bad_status"
-        case httpx.TimeoutException():
-            reason = "timeout"
-        case httpx.DecodingError() | ValueError():
-            reason = "bad_body"
-        case _:
-            reason = "unreachable"
-    return Failed(number, reason, status, attempts, detail[:_MAX_DETAIL])

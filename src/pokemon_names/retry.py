@@ -1,35 +1,31 @@
-"""When a request is sent again: what is worth it, how long to wait, and how often at most.
+"""What is tried again after a fault, when, how often at most, and when PokeAPI is given up.
 
-again after   no connection, a timeout, a broken or unreadable body, 429, 500, 502, 503, 504
-never after   any other status, a body too large
-waits         0.1 s, doubling to 2 s, with jitter; or what Retry-After says
-attempts      10 for one number, and none that could not begin before the deadline
-budget        100 retries for all numbers together, and one more for each body that comes
+    fault        tried again
+    service      while there are retries and time
+    unreadable   three times in all
+    final        never
 
-The budget is what a dead PokeAPI gets beyond the range itself. It is as large as the requests in flight at once, so
-that a pause for all of them (429) costs no name.
+    what         how much
+    waits        0.1 s, doubling to 1 s, cut by up to half at random; or Retry-After, where there is time for it
+    retries      two for each number; then one of 100 for all numbers, and one more for each name that comes
+    given up     after 11 s without any answer; the last tenth of the numbers after 5 s without one of them coming,
+                 where somebody waits for the reply
+
+window.py has how many are in flight meanwhile, and fault.py which fault is of which kind.
 """
 
-import random
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from time import monotonic
-from types import ModuleType
-from typing import TypeVar
 
-import httpx
-import msgspec
+from pokemon_names.fault import Fault
+from pokemon_names.window import jittered
 
-from pokemon_names.client import BodyTooLargeError
-
-STATUSES = frozenset({429, 500, 502, 503, 504})
-LONGEST_WAIT = 2.0
-POLICY = {"attempts": 10, "timeout": None, "wait_initial": 0.1, "wait_max": LONGEST_WAIT, "wait_jitter": 0.1}
-BUDGET = 100
-FAULTS = (httpx.HTTPError, msgspec.DecodeError)
-
-T = TypeVar("T")
+FIRST_WAIT = 0.1
+MAX_WAIT = 1.0
+MAX_UNREADABLE = 3
+OWN_RETRIES = 2
+SHARED_RETRIES = 100
+SILENCE_TIMEOUT = 11.0  # an outage of 5 s fits in twice
+STRAGGLER_TIMEOUT = 5.0
 
 
 class Retries:
@@ -37,74 +33,32 @@ class Retries:
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
-        self._budget = BUDGET
+        self._shared = SHARED_RETRIES
 
-    async def call(self, send: Callable[[], Awaitable[T]]) -> T:
-        """Send once, and again as the policy has it; raises the last fault."""
-        try:
-            result = await send()
-        except FAULTS as fault:
-            if not _passing(fault):
-                raise
-            result = await _stamina().AsyncRetryingCaller(**POLICY).on(self._wait)(_after(fault, send))
-        self._budget += 1
-        return result
+    def earn(self) -> None:
+        """Add a retry, for a name that came."""
+        self._shared += 1
 
-    def call_blocking(self, send: Callable[[], T]) -> T:
-        """Do the same, blocking."""
-        try:
-            result = send()
-        except FAULTS as fault:
-            if not _passing(fault):
-                raise
-            result = _stamina().RetryingCaller(**POLICY).on(self._wait)(_after(fault, send))
-        self._budget += 1
-        return result
+    def wait(self, fault: Fault, attempts: int, unreadable: int) -> float | None:
+        """Return the seconds to wait after so many attempts of a number, or None where it is not tried again."""
+        if fault.kind == "final" or unreadable >= MAX_UNREADABLE:
+            return None
+        if not self._spend(attempts):
+            return None
+        return self._seconds(fault, attempts)
 
-    def _wait(self, fault: Exception) -> bool | float:
-        """Give the seconds to wait, True for the policy's own, or False where it is not worth it."""
-        seconds = _retry_after(fault)
-        latest = monotonic() + (LONGEST_WAIT if seconds is None else seconds)
-        if not _passing(fault) or latest > self._deadline or self._budget < 1:
+    def _seconds(self, fault: Fault, attempts: int) -> float:
+        if fault.retry_after is None:
+            doublings = min(attempts - 1, 10)
+            return jittered(min(FIRST_WAIT * 2**doublings, MAX_WAIT))
+        if monotonic() + fault.retry_after > self._deadline:
+            return jittered(MAX_WAIT)  # it may not be meant: a retry now and then finds out
+        return fault.retry_after
+
+    def _spend(self, attempts: int) -> bool:
+        if attempts <= OWN_RETRIES:
+            return True
+        if self._shared < 1:
             return False
-        self._budget -= 1
-        return True if seconds is None else seconds
-
-
-def _passing(fault: Exception) -> bool:
-    if isinstance(fault, httpx.HTTPStatusError):
-        return fault.response.status_code in STATUSES
-    return isinstance(fault, FAULTS) and not isinstance(fault, BodyTooLargeError)
-
-
-def _retry_after(fault: Exception) -> float | None:
-    """Read the header, which gives seconds or a date (RFC 9110, 10.2.3)."""
-    value = fault.response.headers.get("Retry-After", "") if isinstance(fault, httpx.HTTPStatusError) else ""
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _after(fault: Exception, send: Callable[[], T]) -> Callable[[], T]:
-    """Let the attempt that has failed already be stamina's first: its loop takes 70 µs, and most need no second."""
-    faults = [fault]
-
-    def attempt() -> T:
-        if faults:
-            raise faults.pop()
-        return send()
-
-    return attempt
-
-
-def _stamina() -> ModuleType:
-    """Import it now: the 20 ms are for those who need it."""
-    import stamina  # noqa: PLC0415
-    from stamina import instrumentation  # noqa: PLC0415
-
-    instrumentation.set_on_retry_hooks([])  # no log line for each: the report counts them
-    random.seed()  # environments restored from one snapshot would all wait alike
-    return stamina
+        self._shared -= 1
+        return True

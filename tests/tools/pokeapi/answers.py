@@ -5,6 +5,7 @@ import gzip
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 
 from aiohttp import web
@@ -27,6 +28,13 @@ def status(code: int, retry_after: object = None) -> Answer:
 
 def json(body: str) -> Answer:
     return text(200, body, "application/json")
+
+
+def raw(body: bytes) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    return answer
 
 
 def after(event: threading.Event, answer: Answer) -> Answer:
@@ -58,12 +66,14 @@ async def zipped_short(_: web.Request) -> web.Response:
 
 def large(size: int, said: int | None = None) -> Answer:
     """Answer with a body that is small as long as it is zipped, and that gzip's last bytes may say is smaller."""
-    body = gzip.compress(b" " * size, compresslevel=1)
-    if said is not None:
-        body = body[:-4] + said.to_bytes(4, "little")
+
+    @cache
+    def zipped() -> bytes:
+        body = gzip.compress(b" " * size, compresslevel=1)
+        return body if said is None else body[:-4] + said.to_bytes(4, "little")
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+        return web.Response(body=zipped(), headers={"Content-Encoding": "gzip"})
 
     return answer
 

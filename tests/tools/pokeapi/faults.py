@@ -19,6 +19,9 @@ FAULTS: Mapping[str, Answer] = {
     "broken_gzip": answers.broken_gzip,
     "not_json": answers.text(200, "<html>"),
     "wrong_json": answers.json('{"name": null}'),
+    "deep_json": answers.json('{"abilities": ' + "[" * 100_000),
+    "bad_utf8": answers.raw(b'{"name": "\xff"}'),
+    "bomb": answers.large(16_000_000),
     "silence": answers.hang,
     "drip": answers.drip,
 }
