@@ -86,6 +86,13 @@ async def test_a_number_that_does_not_exist_is_remembered_for_a_seventh(
     assert (await fetched(url, cache=cache, range="1026")).outcomes == [Found(1026, "new")]
 
 
+async def test_what_a_list_lacks_may_exist(pokeapi: PokeAPI, url: str, cache: Cache) -> None:
+    missing = await fetched(url, cache=cache, range="1026", strategy="index")
+    assert missing.outcomes == [Failed(1026, "not_found", None, attempts=1, detail="not in the list of all Pokémon")]
+    pokeapi.answers[1026] = answers.json('{"name": "new"}')
+    assert (await fetched(url, cache=cache, range="1026")).outcomes == [Found(1026, "new")]
+
+
 @strategy
 async def test_while_pokeapi_fails_an_expired_name_still_serves(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, strategy: str

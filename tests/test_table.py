@@ -1,5 +1,6 @@
 """The shared table, in moto's DynamoDB."""
 
+import json
 import threading
 from collections.abc import Callable
 from types import ModuleType
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from pokemon_names import cache as cache_module
 from pokemon_names import table as table_module
 from pokemon_names.cache import Cache
-from pokemon_names.outcome import Found
+from pokemon_names.outcome import Failed, Found
 from pokemon_names.table import Table
 from tests.conftest import fetched
 from tests.tools.invoke import Context
@@ -84,13 +85,14 @@ async def test_malformed_items_are_passed_over_and_mended(
         {**good, "number": 2, "name": 7},
         {**good, "number": 3, "fresh_until": "soon"},
         {"number": 4},
+        {**good, "number": 5, "name": ""},
     ):
         table.put_item(Item=item)
-    result = await fetched(url, cache=environment(), range="1-4")
-    assert [outcome.number for outcome in result.outcomes if isinstance(outcome, Found)] == [1, 2, 3, 4]
-    assert (result.cached, pokeapi.requests) == (1, 3)
-    assert [str(fault) for fault in faults] == ["3 malformed items"]
-    assert (await fetched(url, cache=environment(), range="1-4")).cached == 4
+    result = await fetched(url, cache=environment(), range="1-5")
+    assert [outcome.number for outcome in result.outcomes if isinstance(outcome, Found)] == [1, 2, 3, 4, 5]
+    assert (result.cached, pokeapi.requests) == (1, 4)
+    assert [str(fault) for fault in faults] == ["4 malformed items"]
+    assert (await fetched(url, cache=environment(), range="1-5")).cached == 5
 
 
 class Meddling:
@@ -184,6 +186,29 @@ async def test_a_table_that_hangs_does_not_hold_up_the_fetch(
     go_on.set()
     assert result.outcomes == [Found(1, "bulbasaur")]
     assert [type(fault) for fault in faults] == [TimeoutError]
+
+
+@pytest.mark.usefixtures("table")
+async def test_a_table_is_left_alone_only_when_it_had_its_full_time(url: str, faults: list[Exception]) -> None:
+    go_on = threading.Event()
+    behind = Table(NAME)
+    meddling = Meddling(behind, "batch_get_item", lambda it, **request: go_on.wait() and it.real(**request))
+    cache = Cache(WEEK, behind, faults.append)
+    await fetched(url, seconds=0.3, cache=cache, range="1", straggler_timeout=0)
+    assert [type(fault) for fault in faults] == [TimeoutError]
+    await fetched(url, seconds=0, cache=cache, range="2")
+    go_on.set()
+    await fetched(url, cache=cache, range="3")
+    assert (meddling.calls, len(faults)) == (2, 1)
+
+
+@pytest.mark.usefixtures("table")
+async def test_the_longest_name_fits_in(url: str, pokeapi: PokeAPI, table: Any, faults: list[Exception]) -> None:
+    pokeapi.answers[1] = answers.json(json.dumps({"name": "\U0001f98e" * 100_000}, ensure_ascii=False))
+    pokeapi.answers[2] = answers.json(json.dumps({"name": "x" * 100_001}))
+    result = await fetched(url, cache=Cache(WEEK, Table(NAME), faults.append), range="1-2")
+    assert [type(outcome) for outcome in result.outcomes] == [Found, Failed]
+    assert (table.scan()["Count"], faults) == (1, [])
 
 
 @pytest.mark.usefixtures("aws")

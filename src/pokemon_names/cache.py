@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_IN_MEMORY = 4096
 TABLE_SECONDS = 1.0  # for a table, at every look and however large the range
-PAUSE_SECONDS = 30.0  # for a table that did not answer
+PAUSE_SECONDS = 30.0  # for a table that did not answer in TABLE_SECONDS
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Cache:
         now = self._clock()
         named = {o.number: Known(o.name, now + self._seconds) for o in outcomes if isinstance(o, Found)}
         named = {number: entry for number, entry in named.items() if self._is_news(number, entry)}
-        missing = {o.number: Known(None, now + self._seconds / 7) for o in outcomes if _missing(o)}
+        missing = {o.number: Known(None, now + self._seconds / 7) for o in outcomes if _is_missing(o)}
         self._remember(named | missing)
         if (table := self._table) and named:
             await self._consult(table, lambda: table.save(named), TABLE_SECONDS)
@@ -85,20 +85,21 @@ class Cache:
             del self._memory[number]
 
     async def _consult(self, table: "Table", call: Callable[[], None], seconds: float) -> None:
-        if monotonic() < self._paused_until:
+        if seconds <= 0 or monotonic() < self._paused_until:
             return
         try:
             running = asyncio.get_running_loop().run_in_executor(table.thread, call)
             await asyncio.wait_for(running, min(seconds, TABLE_SECONDS))
-        except TableError as error:
-            self._passed_over(error)
         except Exception as error:  # noqa: BLE001  whatever it is, the names can still be fetched
-            self._paused_until = monotonic() + PAUSE_SECONDS
+            hurried = isinstance(error, TimeoutError) and seconds < TABLE_SECONDS
+            if not hurried and not isinstance(error, TableError):
+                self._paused_until = monotonic() + PAUSE_SECONDS
             self._passed_over(error)
 
 
-def _missing(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and not outcome.lost
+def _is_missing(outcome: Outcome) -> bool:
+    """Whether PokeAPI itself said so: a list may lack a number for other reasons."""
+    return isinstance(outcome, Failed) and outcome.status == HTTPStatus.NOT_FOUND
 
 
 def _outcome(number: int, entry: Known) -> Outcome:

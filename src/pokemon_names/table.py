@@ -37,7 +37,7 @@ class Table:
         for answer in self._send(self._client.batch_get_item, requests, "UnprocessedKeys"):
             for item in answer["Responses"][self._name]:
                 try:
-                    yield int(item["number"]["N"]), Known(item["name"]["S"], float(item["fresh_until"]["N"]))
+                    yield _known(item)
                 except (KeyError, ValueError):
                     bad += 1
         if bad:
@@ -83,6 +83,13 @@ def _insist(call: Callable[..., _Answer], request: _Answer, unprocessed: str) ->
 def _batches(values: Sequence[_Answer], size: int) -> Iterator[Sequence[_Answer]]:
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def _known(item: _Answer) -> tuple[int, Known]:
+    name = item["name"]["S"]
+    if not name:
+        raise ValueError("a name has a character at least")
+    return int(item["number"]["N"]), Known(name, float(item["fresh_until"]["N"]))
 
 
 def _item(number: int, known: Known) -> _Answer:
