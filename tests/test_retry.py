@@ -96,7 +96,7 @@ async def test_a_dead_pokeapi_is_given_up(
         ("bad_status", 503)
     }
     assert len(result.outcomes) == 150
-    assert len(result.exchanges) == pokeapi.requests <= 250
+    assert pokeapi.requests <= len(result.exchanges) <= 250  # the last may be cut off before it arrives
     unsent = Failed(150, "bad_status", 503, attempts=0, detail="not sent, after: 503 Service Unavailable")
     assert (result.outcomes[-1] == unsent) == (strategy != "index")
 

@@ -82,7 +82,7 @@ async def test_a_retry_after_beyond_the_time_there_is_may_not_be_meant(pokeapi: 
 async def test_a_dead_pokeapi_is_given_up(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     pokeapi.weather = Weather({"outage": 60})
     result = await fetched(url, range="1-150", strategy=strategy)
-    assert len(result.exchanges) == pokeapi.requests <= 250
+    assert pokeapi.requests <= len(result.exchanges) <= 250  # the last may be cut off before it arrives
     assert result.total_ms < 12_000
     failures = [outcome for outcome in result.outcomes if isinstance(outcome, Failed)]
     assert {(failed.reason, failed.status) for failed in failures} == {("bad_status", 503)}

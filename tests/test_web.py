@@ -262,7 +262,8 @@ def test_with_pokeapi_down_all_150_are_accounted_for(
     body = json.loads(reply["body"])
     assert reply["statusCode"] == 502
     assert [failure["number"] for failure in body["failures"]] == list(range(1, 151))
-    assert sum(failure["attempts"] for failure in body["failures"]) == pokeapi.requests <= 250
+    attempts = sum(failure["attempts"] for failure in body["failures"])
+    assert pokeapi.requests <= attempts <= 250  # the last may be cut off before it arrives
 
 
 @pytest.mark.parametrize(
