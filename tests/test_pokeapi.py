@@ -120,7 +120,7 @@ def test_it_starts_by_itself_and_stops_cleanly() -> None:
 
 def test_faults_befall_requests_at_their_rates_and_by_their_seed() -> None:
     def befalling(seed: int) -> list[Answer | None]:
-        faults = Faults.read(["500=0.2", "reset=0.1"], seed)
+        faults = Faults({"500": 0.2, "reset": 0.1}, seed)
         return [faults.next(f"/pokemon/{number}") for number in range(1000)]
 
     first = befalling(1)
@@ -131,13 +131,13 @@ def test_faults_befall_requests_at_their_rates_and_by_their_seed() -> None:
 
 
 def test_a_second_request_may_meet_with_something_else() -> None:
-    faults = Faults.read(["500=0.5"], seed=0)
+    faults = Faults({"500": 0.5}, seed=0)
     assert {faults.next("/pokemon/1") for _ in range(20)} == {FAULTS["500"], None}
 
 
 def test_only_known_faults() -> None:
     with pytest.raises(ValueError, match=r"^flood: no such fault, only 429, 500, "):
-        Faults.read(["flood=1"], seed=0)
+        Faults({"flood": 1}, seed=0)
 
 
 def statuses(url: str, numbers: Iterable[int]) -> list[int]:
@@ -147,26 +147,26 @@ def statuses(url: str, numbers: Iterable[int]) -> list[int]:
 @pytest.mark.parametrize(
     ("weather", "expected"),
     [
-        (["outage=60"], [503, 503, 503, 503]),
-        (["outage=0"], [200, 200, 200, 200]),
-        (["busy=3"], [429, 429, 429, 200]),
-        (["once=1"], [503, 503, 200, 503]),
-        (["hopeless=2"], [200, 500, 200, 200]),
-        (["once=1", "hopeless=1"], [503, 503, 500, 503]),
+        ({"outage": 60}, [503, 503, 503, 503]),
+        ({"outage": 0}, [200, 200, 200, 200]),
+        ({"busy": 3}, [429, 429, 429, 200]),
+        ({"once": 1}, [503, 503, 200, 503]),
+        ({"hopeless": 2}, [200, 500, 200, 200]),
+        ({"once": 1, "hopeless": 1}, [503, 503, 500, 503]),
     ],
 )
-def test_weather_lasts(pokeapi: PokeAPI, url: str, weather: list[str], expected: list[int]) -> None:
-    pokeapi.weather = Weather.read(weather)
+def test_weather_lasts(pokeapi: PokeAPI, url: str, weather: dict[str, float], expected: list[int]) -> None:
+    pokeapi.weather = Weather(weather)
     assert statuses(url, (1, 2, 1, 3)) == expected
 
 
 def test_a_limit_lets_ten_through_at_once(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.weather = Weather.read(["limit=0.001"])
+    pokeapi.weather = Weather({"limit": 0.001})
     assert statuses(url, range(1, 13)) == [200] * 10 + [503] * 2
 
 
 def test_refused_for_a_while_is_the_same_port_again(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.weather = Weather.read(["refuse=0.3"])
+    pokeapi.weather = Weather({"refuse": 0.3})
     with pytest.raises(httpx.TransportError):
         statuses(url, [1])
     with pytest.raises(httpx.ConnectError):
@@ -176,13 +176,13 @@ def test_refused_for_a_while_is_the_same_port_again(pokeapi: PokeAPI, url: str) 
 
 
 def test_it_stops_cleanly_while_it_refuses(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.weather = Weather.read(["refuse=60"])
+    pokeapi.weather = Weather({"refuse": 60})
     with pytest.raises(httpx.TransportError):
         statuses(url, [1])
 
 
 def test_a_list_cut_short_says_so(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.weather = Weather.read(["cut=2"])
+    pokeapi.weather = Weather({"cut": 2})
     page = httpx.get(f"{url}/pokemon?limit=100000&offset=0").json()
     assert [one["name"] for one in page["results"]] == ["bulbasaur", "ivysaur"]
     assert page["next"]
@@ -190,7 +190,7 @@ def test_a_list_cut_short_says_so(pokeapi: PokeAPI, url: str) -> None:
 
 def test_only_known_weather() -> None:
     with pytest.raises(ValueError, match=r"^fog: no such weather, only refuse, outage, "):
-        Weather.read(["fog=1"])
+        Weather({"fog": 1})
 
 
 recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="PokeAPI's real bodies are not beside this clone")

@@ -52,6 +52,22 @@ def test_range_and_strategy_take_the_place_of_the_events_own() -> None:
     assert lines[4] == "failed: 1026, not_found (Not Found)"
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "reason"),
+    [
+        ("--fault", "flood=1", "flood: no such fault, only 429, 500, "),
+        ("--fault", "500", "500: NAME=RATE is wanted, with a number"),
+        ("--weather", "fog=1", "fog: no such weather, only refuse, outage, "),
+        ("--weather", "outage=long", "outage=long: NAME=VALUE is wanted, with a number"),
+    ],
+)
+def test_a_mistyped_option_is_told_in_a_line(option: str, text: str, reason: str) -> None:
+    done = run("events/direct.json", option, text)
+    assert f"error: argument {option}: {reason}" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+    assert done.returncode != 0
+
+
 def test_a_batch_of_messages() -> None:
     failed = '{"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]}\n'
     assert run("events/sqs.json").stdout == failed

@@ -15,9 +15,8 @@ import msgspec
 from pokemon_names.outcome import Exchange
 from pokemon_names.waterfall import GLYPHS, Lane, text
 from pokemon_names.web import race_line
-from tests.tools.pokeapi import PokeAPI, serving
-from tests.tools.pokeapi.faults import FAULTS, Faults
-from tests.tools.pokeapi.weather import WEATHER, Weather
+from tests.tools.pokeapi import options as pokeapi
+from tests.tools.pokeapi import serving
 
 MOST_FAILURES = 5
 FAILED = 1
@@ -39,18 +38,13 @@ def main() -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--range", help="in place of the event's")
     parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI")
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME=RATE", help=", ".join(FAULTS))
-    parser.add_argument("--seed", type=int, default=0, help="of the faults")
-    parser.add_argument("--weather", action="append", default=[], metavar="NAME=VALUE", help=", ".join(WEATHER))
+    pokeapi.add_options(parser)
     parser.add_argument("--logs", action="store_true", help="show the function's log, metrics included, on stderr")
 
 
 def answer(event: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Give the handler's reply to an event, where the options have its PokeAPI."""
-    faults, weather = Faults.read(options.fault, options.seed), Weather.read(options.weather)
-    service = PokeAPI(delay=options.delay, faults=faults, weather=weather)
-    local = nullcontext(None) if options.live else serving(service)
+    local = nullcontext(None) if options.live else serving(pokeapi.service(options))
     with local as port:
         environment = {} if port is None else {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
         return _invoke(event, environment, logs=sys.stderr.fileno() if options.logs else subprocess.DEVNULL)

@@ -1,9 +1,8 @@
 """How the local PokeAPI misbehaves on demand: each fault at its rate, and all of them from a seed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from random import Random
-from typing import Self
 
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
@@ -34,11 +33,6 @@ class Faults:
         self.rates, self.seed, self.seen = rates, seed, Counter[str]()
         if unknown := rates.keys() - FAULTS.keys():
             raise ValueError(f"{', '.join(unknown)}: no such fault, only {', '.join(FAULTS)}")
-
-    @classmethod
-    def read(cls, texts: Iterable[str], seed: int) -> Self:
-        """Read NAME=RATE."""
-        return cls({name: float(rate) for name, _, rate in (text.partition("=") for text in texts)}, seed)
 
     def next(self, path: str) -> Answer | None:
         self.seen[path] += 1

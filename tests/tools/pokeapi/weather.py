@@ -1,8 +1,7 @@
 """What befalls the local PokeAPI as a whole, or some numbers for good: the weather lasts, where a fault is chance."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from time import monotonic
-from typing import Self
 
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
@@ -30,11 +29,6 @@ class Weather:
         self._seen = set[str]()
         self._began = self._filled = 0.0
         self._tokens = float(BURST)
-
-    @classmethod
-    def read(cls, texts: Iterable[str]) -> Self:
-        """Read NAME=VALUE."""
-        return cls({name: float(value) for name, _, value in (text.partition("=") for text in texts)})
 
     def next(self, path: str) -> Answer | None:
         """Give the answer that the weather has for a request, None where it has none."""
