@@ -84,7 +84,8 @@ async def fetch(  # noqa: PLR0913, PLR0917
     """Give an outcome for every number of the request by the deadline, in seconds of `time.monotonic`.
 
     What the cache does not know is fetched by the request's strategy, with no more in flight than the window lets in.
-    When nine tenths of the numbers are in, the others have `straggler_timeout` seconds more.
+    The last tenth of the numbers is given up after `straggler_timeout` seconds in which none of them comes or fails
+    for good.
     """
     started = perf_counter()
     known, expired = ({}, {}) if request.fresh else await cache.load(request.numbers, deadline)

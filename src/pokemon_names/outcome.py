@@ -40,7 +40,8 @@ Outcome = Found | Failed
 class Exchange(msgspec.Struct):
     """One HTTP request for a number's name, None for the list of all. Times are milliseconds since the fetch began.
 
-    `ready_ms` is when it could have been sent, had there been a slot, and for a retry when the attempt before it ended.
+    `ready_ms` is when it could have been sent, had the window let it in, and for a retry when the attempt before it
+    ended.
     `first_byte_ms` is when the program saw the response begin, None where no whole response came; `bytes` counts the
     body unzipped, but an error's as it came.
     """

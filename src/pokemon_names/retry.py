@@ -8,8 +8,8 @@
     what         how much
     waits        0.1 s, doubling to 1 s, cut by up to half at random; or Retry-After, where there is time for it
     retries      two for each number; then one of 100 for all numbers, and one more for each name that comes
-    given up     after 11 s without any answer; the last tenth of the numbers after 5 s without one of them coming,
-                 where somebody waits for the reply
+    given up     after 11 s without any answer; the last tenth of the numbers, where somebody waits for the reply,
+                 after 5 s in which none of them comes or fails for good
 
 window.py has how many are in flight meanwhile, and fault.py which fault is of which kind.
 """

@@ -3,7 +3,7 @@
     while all is well         as many as the window's size
     a fault of the service    narrows it by 5/4, down to one request
     any other answer          widens it by 1, or by a third of its width where that is less
-    a fault of a single one   a pause of 0.05 s for all, doubling to 1 s until something is answered
+    a fault at a width of 1   a pause of 0.05 s for all, doubling to 1 s until something is answered
 
 It stays wide while fewer than four of nine requests fail, settles at what a limiter lets through, and is wide again ten
 round trips after an outage. The pauses are cut by up to half at random.
