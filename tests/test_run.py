@@ -68,6 +68,13 @@ def test_a_mistyped_option_is_told_in_a_line(option: str, text: str, reason: str
     assert done.returncode != 0
 
 
+@pytest.mark.parametrize("weather", ["refuse=0.2", "outage=0.2"])
+def test_weather_costs_no_name_and_leaves_no_trace_on_the_screen(weather: str) -> None:
+    done = run("events/direct.json", "--delay", "0.05", "--weather", weather)
+    assert "150 names of 1-150 by gather in " in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_batch_of_messages() -> None:
     failed = '{"batchItemFailures": [{"itemIdentifier": "2e1424d4-f796-459a-8184-9c92662be6da"}]}\n'
     assert run("events/sqs.json").stdout == failed

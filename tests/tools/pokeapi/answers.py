@@ -144,5 +144,5 @@ async def _begin(request: web.Request, part: bytes = b" " * 300_000, size: int =
 
 
 def _abort(request: web.Request) -> None:
-    assert request.transport is not None
-    request.transport.abort()
+    if request.transport:  # the weather may have closed it
+        request.transport.abort()
