@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from unittest.mock import patch
 import boto3
 import httpx
 import pytest
+import trustme
 from aws_lambda_powertools.logging import logger as powertools_logger
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
@@ -28,7 +30,7 @@ from pokemon_names import retry, window
 from pokemon_names.cache import Cache
 from pokemon_names.client import Clients
 from pokemon_names.fetch import fetch
-from pokemon_names.outcome import Fetched
+from pokemon_names.outcome import Failed, Fetched, Found
 from pokemon_names.request import Request
 from pokemon_names.window import Window
 from tests.tools.invoke import Context
@@ -56,6 +58,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(8, 2 * (os.cpu_count() or 1))
 
 
+def names(result: Fetched) -> list[str]:
+    return [outcome.name for outcome in result.outcomes if isinstance(outcome, Found)]
+
+
+def failures(result: Fetched) -> list[Failed]:
+    return [outcome for outcome in result.outcomes if isinstance(outcome, Failed)]
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let retries wait for hundredths of what they do otherwise, and as often."""
@@ -75,6 +85,28 @@ def url(pokeapi: PokeAPI) -> Iterator[str]:
     """Where the local PokeAPI answers."""
     with serving(pokeapi) as port:
         yield f"http://127.0.0.1:{port}/api/v2"
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Make a certificate authority that SSL_CERT_FILE names."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+def certified(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """Return the TLS context of a server that has the certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Make the TLS context of a server that is trusted."""
+    return certified(authority.issue_cert("localhost"))
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from itertools import count
 from types import ModuleType
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from pokemon_names import client
+from pokemon_names import fetch, server
 from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
@@ -29,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("patient")
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave it to the deadline to give up."""
-    monkeypatch.setattr(client, "CONNECT_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(server, "CONNECT_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(server, "TOTAL_TIMEOUT", timedelta(seconds=60))
 
 
 @over_both_clients("slow", SLOW, smoke="silence")
@@ -77,13 +80,38 @@ async def test_one_that_is_silent_does_not_hold_up_the_rest(pokeapi: PokeAPI, ur
 async def test_one_after_another_the_silent_come_last(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=0.5))
     pokeapi.answers[1] = answers.hang
     result = await asyncio.wait_for(fetched(url, straggler_timeout=0.3, range="1-3", strategy=strategy), timeout=20)
     assert result.outcomes[1:] == [Found(2, "ivysaur"), Found(3, "venusaur")]
     assert [exchange.number for exchange in result.exchanges] == [1, 2, 3, 1]
     assert isinstance(failed := result.outcomes[0], Failed)
     assert (failed.reason, failed.attempts) == ("timeout", 2)
+
+
+@pytest.mark.parametrize("numbers", [1, 2])
+async def test_the_time_that_it_is_frozen_does_not_count(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    arrived, seen = threading.Event(), threading.Event()
+    looks = count()
+
+    def clock() -> float:
+        if not arrived.is_set():
+            return time.monotonic()
+        if next(looks) == 10:
+            seen.set()
+        return time.monotonic() + 20
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        return await answers.after(seen, answers.json('{"name": "mew"}'))(request)
+
+    monkeypatch.setattr(fetch, "monotonic", clock)
+    monkeypatch.setattr(fetch, "_GLANCE", 0.01)
+    pokeapi.answers[numbers] = answer
+    result = await fetched(url, seconds=60, range=f"1-{numbers}")
+    assert result.outcomes[-1] == Found(numbers, "mew")
 
 
 @strategy

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pokemon_names import client, retry
+from pokemon_names import retry, server, transport
 from pokemon_names.client import Clients
-from pokemon_names.outcome import Failed, Fetched, Found
+from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import TimingOut, both_clients, fetched, over_both_clients
+from tests.conftest import TimingOut, both_clients, failures, fetched, names, over_both_clients
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.faults import FAULTS, Faults
@@ -33,14 +33,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "OWN_RETRIES", 1)
     monkeypatch.setattr(retry, "SHARED_RETRIES", -10)  # ten names that come earn none
     monkeypatch.setattr(retry, "MAX_UNREADABLE", 2)
-
-
-def names(result: Fetched) -> list[str]:
-    return [outcome.name for outcome in result.outcomes if isinstance(outcome, Found)]
-
-
-def failures(result: Fetched) -> list[Failed]:
-    return [outcome for outcome in result.outcomes if isinstance(outcome, Failed)]
 
 
 @strategy
@@ -167,8 +159,8 @@ async def test_a_timeout_that_passes_costs_a_retry_and_no_name(url: str, strateg
 async def test_a_real_timeout_fails_its_number_alone_and_leaves_the_clients_usable(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str, answer: Answer
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=1))
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=1.5))
+    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(server, "TOTAL_TIMEOUT", timedelta(seconds=1.5))
     clients = Clients(url)
     pokeapi.answers[2] = answer
     result = await fetched(clients, range="1-3", strategy=strategy)
@@ -298,7 +290,7 @@ async def test_a_response_begins_before_its_body_has_come(
         seen.set()
         return time.perf_counter()
 
-    monkeypatch.setattr(client, "perf_counter", clock)
+    monkeypatch.setattr(transport, "perf_counter", clock)
     pokeapi.answers[151] = answers.in_two(b'{"name": ', seen, b'"mew"}')
     assert names(await fetched(url, range="151", strategy=strategy)) == ["mew"]
 
@@ -322,8 +314,8 @@ def answers_once(fault: str) -> Any:
 async def test_with_faults_in_30_percent_of_the_answers_every_name_comes_that_can_be_had(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, seed: int, faults: list[str]
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", timedelta(seconds=1.5))
-    monkeypatch.setattr(client, "TOTAL_TIMEOUT", timedelta(seconds=2))
+    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=1.5))
+    monkeypatch.setattr(server, "TOTAL_TIMEOUT", timedelta(seconds=2))
     first = list(pokeapi.pokemon.values())[:1025]
     pokeapi.answers = {one.number: answers.json(f'{{"name": "{one.name}"}}') for one in first}  # small, to be quick
     pokeapi.faults = Faults(dict.fromkeys(faults, 0.3 / len(faults)), seed)

@@ -20,18 +20,18 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def sending(order: list[str], through: Window, name: str, *, ahead: bool = False) -> asyncio.Task[None]:
+def sending(order: list[str], through: Window, name: str, rank: int = 0, most: int = 100) -> asyncio.Task[None]:
     async def send() -> None:
-        await through.enter(ahead=ahead)
+        await through.enter(rank, most)
         order.append(name)
 
     return asyncio.create_task(send())
 
 
-async def test_those_ahead_go_first_and_each_group_in_its_order(order: list[str]) -> None:
+async def test_those_of_a_lower_rank_go_first_and_each_rank_in_its_order(order: list[str]) -> None:
     narrow = Window(1)
-    await narrow.enter(ahead=False)
-    tasks = [sending(order, narrow, name, ahead=name.islower()) for name in "AaBb"]
+    await narrow.enter(0, 1)
+    tasks = [sending(order, narrow, name, rank=name.isupper()) for name in "AaBb"]
     for _ in tasks:
         await settle()
         narrow.leave()
@@ -42,7 +42,7 @@ async def test_those_ahead_go_first_and_each_group_in_its_order(order: list[str]
 @pytest.mark.parametrize("admitted", [False, True])
 async def test_who_is_cancelled_takes_nobodys_turn(order: list[str], *, admitted: bool) -> None:
     narrow = Window(1)
-    await narrow.enter(ahead=False)
+    await narrow.enter(0, 1)
     cancelled, other = sending(order, narrow, "cancelled"), sending(order, narrow, "other")
     await settle()
     if admitted:
@@ -93,9 +93,45 @@ async def test_faults_alone_leave_one_at_a_time_after_a_pause(
         wide.failed(LONG_AGO)
     assert await in_flight(wide, order) == 0
     begun = asyncio.get_running_loop().time()
-    await asyncio.wait_for(wide.enter(ahead=True), 10)
+    await asyncio.wait_for(wide.enter(0, 1), 10)
     assert asyncio.get_running_loop().time() - begun >= 0.04
     assert await in_flight(wide, order) == 0
     wide.answered()
     wide.leave()
     assert await in_flight(wide, order) == 1
+
+
+async def test_the_end_of_a_connection_counts_once_and_leaves_one_alone_until_an_answer(order: list[str]) -> None:
+    wide = Window(10)
+    for _ in range(10):
+        wide.disconnected(LONG_AGO)
+    assert await in_flight(wide, order) == 1
+    order.clear()
+    wide.answered()
+    assert await in_flight(wide, order) == 9
+
+
+async def test_after_a_second_end_without_an_answer_there_is_a_pause(
+    order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "FIRST_PAUSE", 60.0)
+    wide = Window(10)
+    for _ in range(2):
+        wide.disconnected(NOW)
+    assert await in_flight(wide, order) == 0
+    wide.answered()
+    assert await in_flight(wide, order) == 8
+
+
+async def test_some_go_with_few_others_alone(order: list[str]) -> None:
+    wide = Window(10)
+    tasks = [sending(order, wide, "suspect", rank=1, most=3) for _ in range(5)]
+    await settle()
+    assert len(order) == 3
+    tasks.append(sending(order, wide, "first"))
+    await settle()
+    assert order[-1] == "first"
+    for _ in range(4):
+        wide.leave()
+    await asyncio.gather(*tasks)
+    assert len(order) == 6

@@ -1,16 +1,21 @@
-"""Why an attempt brought no name: whatever the network, PokeAPI or a decoder may do, as one of three kinds.
+"""Why an attempt brought no name: whatever the network, PokeAPI or a decoder may do, as one of seven kinds.
 
-    what came                                  reason        kind
-    no connection, or one that broke off       unreachable   service
-    no answer in time                          timeout       service
-    429, and 5xx but 501 and 505               bad_status    service
-    a body that broke off                      bad_body      service
-    a whole body that cannot be read           bad_body      unreadable
-    a body too large                           bad_body      final
-    404                                        not_found     final
-    any other status but 2xx                   bad_status    final
+    what came                                  reason        kind           requests
+    no answer in time                          timeout       service        1
+    429, and 5xx but 501 and 505               bad_status    service        1
+    a body that broke off                      bad_body      service        1
+    no connection, or a stream that was reset  unreachable   service        1
+    the end of a connection of many requests   unreachable   connection     1
+    a request that was not processed           unreachable   unprocessed    0
+    a stream that was refused                  unreachable   refused        3
+    a whole body that cannot be read           bad_body      unreadable     1
+    a body too large                           bad_body      final          1
+    404                                        not_found     final          1
+    any other status but 2xx                   bad_status    final          1
+    no TLS, or a certificate not accepted      unreachable   hopeless       1
 
-A fault is text. An exception kept in its place would keep its traceback, and that the whole body.
+The last column is what the report counts: pyreqwest itself resends a refused request twice. A fault is text: an
+exception kept in its place would keep its traceback, and that the whole body.
 """
 
 from datetime import UTC, datetime
@@ -21,23 +26,56 @@ from typing import Literal
 import httpx
 import msgspec
 
-from pokemon_names.client import BodyTooLargeError, BrokenBodyError, cause, unzipped
+from pokemon_names.client import unzipped
+from pokemon_names.errors import (
+    BodyTooLargeError,
+    BrokenBodyError,
+    NotProcessedError,
+    RefusedError,
+    SharedConnectionError,
+    TLSError,
+)
 from pokemon_names.outcome import Reason
 
-Kind = Literal["service", "unreadable", "final"]
+Kind = Literal["service", "connection", "unprocessed", "refused", "unreadable", "final", "hopeless"]
 
 _NEVER_PASS = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
 _MAX_DETAIL = 200
+_SENT_UNTIL_REFUSED = 3
+
+# The first that an error is an instance of.
+_ERRORS: dict[type[httpx.HTTPError], tuple[Kind, Reason, int]] = {
+    httpx.TimeoutException: ("service", "timeout", 1),
+    TLSError: ("hopeless", "unreachable", 1),
+    SharedConnectionError: ("connection", "unreachable", 1),
+    RefusedError: ("refused", "unreachable", _SENT_UNTIL_REFUSED),
+    NotProcessedError: ("unprocessed", "unreachable", 0),
+    httpx.TransportError: ("service", "unreachable", 1),
+    BrokenBodyError: ("service", "bad_body", 1),
+    BodyTooLargeError: ("final", "bad_body", 1),
+    httpx.HTTPError: ("unreadable", "bad_body", 1),
+}
+
+_REMEDIES = {
+    "UnknownIssuer": "name a file with its authority in SSL_CERT_FILE",
+    "not valid for name": "correct the host in POKEAPI_URL",
+    "expired": "the server needs a new one",
+    "InvalidContentType": "the server does not speak TLS: correct POKEAPI_URL",
+}
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why an attempt brought no name; `retry_after` is in seconds, None where PokeAPI does not say."""
+    """Why an attempt brought no name, and how many HTTP requests it was.
+
+    `retry_after` is in seconds, None where PokeAPI does not say.
+    """
 
     kind: Kind
     reason: Reason
     detail: str
     status: int | None = None
     retry_after: float | None = None
+    requests: int = 1
 
     def __str__(self) -> str:
         return self.detail if self.status is None else f"{self.status} {self.detail}"
@@ -45,18 +83,15 @@ class Fault(msgspec.Struct, frozen=True):
 
 def of_error(error: httpx.HTTPError) -> Fault:
     """Return the fault that a client's error is."""
-    detail = cause(error)[:_MAX_DETAIL]
-    match error:
-        case httpx.TimeoutException():
-            return Fault("service", "timeout", detail)
-        case httpx.TransportError():
-            return Fault("service", "unreachable", detail)
-        case BrokenBodyError():
-            return Fault("service", "bad_body", detail)
-        case BodyTooLargeError():
-            return Fault("final", "bad_body", detail)
-        case _:
-            return Fault("unreadable", "bad_body", detail)
+    kind, reason, requests = next(what for type_, what in _ERRORS.items() if isinstance(error, type_))
+    detail = _with_remedy(str(error)) if kind == "hopeless" else str(error)
+    return Fault(kind, reason, detail[:_MAX_DETAIL], requests=requests)
+
+
+def _with_remedy(detail: str) -> str:
+    """Return what is wrong with a certificate, without the figures, and what to do about it."""
+    remedies = [remedy for said, remedy in _REMEDIES.items() if said in detail]
+    return "; ".join([detail.partition("; ")[0].partition(": verification time")[0], *remedies])
 
 
 def of_status(response: httpx.Response) -> Fault:

@@ -23,6 +23,7 @@ _EVERYTHING = "pokemon?limit=100000&offset=0"  # the list endpoint has no maximu
 _IN_A_ROW = 3  # attempts for a number before the others' turn
 _PROMISE_TIMEOUT = 2.0  # for an answer at the time that Retry-After gave
 _GLANCE = 0.5  # how often to see whether it is worth waiting longer
+_LONG_GLANCE = 2.0  # which only a frozen environment takes
 
 # DynamoDB's items take 400 KB, and UTF-8 has up to four bytes for a character.
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
@@ -65,6 +66,7 @@ class _Wanted(msgspec.Struct):
     kind: type[_Pokemon | _Index]
     attempts: int = 0
     unreadable: int = 0
+    disconnected: int = 0
     ready_ms: float = 0.0
     retry_at: float = 0.0
     failed_at: float = 0.0
@@ -117,7 +119,9 @@ class _Strategies:
         self.started = started
         self.started_at = self.settled_at = monotonic()
         self.promised_at = 0.0
+        self.looked_at = self.woke_at = self.started_at
         self.retries = Retries(deadline)
+        self.at_once = 1
         self.wanted: Sequence[_Wanted] = []
         self.exchanges = list[Exchange]()
         self.service_fault: Fault | None = None
@@ -150,6 +154,7 @@ class _Strategies:
             case "sync":
                 await self._one_at_a_time(self._get_in_thread)
             case _:
+                self.at_once = min(self.window.size, len(self.wanted))
                 await asyncio.gather(*map(self._one, self.wanted))
 
     async def _one(self, one: _Wanted) -> None:
@@ -168,11 +173,10 @@ class _Strategies:
             left = sorted((one for one in left if not one.settled), key=_is_slow)
 
     async def _get_in_thread(self, path: str) -> httpx.Response:
-        ends_at = self._ends_at()
         try:
-            return await asyncio.to_thread(self.clients.get_blocking, path, ends_at - monotonic())
+            return await asyncio.to_thread(self.clients.get_blocking, path, self._ends_at() - monotonic())
         except httpx.TimeoutException:
-            if monotonic() < ends_at:
+            if monotonic() < self._ends_at():
                 raise
             raise asyncio.CancelledError from None  # as it is about to be, for a thread cannot be stopped otherwise
 
@@ -182,8 +186,10 @@ class _Strategies:
             one.ready_ms = self.ms()
         elif (seconds := one.retry_at - monotonic()) > 0:
             await asyncio.sleep(seconds)
-        await self.window.enter(ahead=0 < one.attempts <= OWN_RETRIES)
+        await self.window.enter(self._rank(one), self._most(one))
         try:
+            if one.settled:
+                return
             sent_at = monotonic()
             result = await self._exchange(one, get)
             if isinstance(result, Fault):
@@ -196,8 +202,18 @@ class _Strategies:
         finally:
             self.window.leave()
 
+    def _rank(self, one: _Wanted) -> int:
+        """Say who goes first: retries, then what was not sent yet, then who may be what ends the connections."""
+        is_retry = 0 < one.attempts <= OWN_RETRIES
+        return one.disconnected or -is_retry
+
+    def _most(self, one: _Wanted) -> int:
+        """Halve the company of a number with each connection that ended under it, to find the one that ends them."""
+        return max(1, self.at_once >> one.disconnected) if one.disconnected else self.window.size
+
     async def _exchange(self, one: _Wanted, get: _Get) -> _Pokemon | _Index | Fault:
         one.attempts += 1
+        requests = 1
         exchange = Exchange(
             number=one.number,
             attempt=one.attempts,
@@ -219,23 +235,26 @@ class _Strategies:
             decoded = _decoded(body, one.kind)
             exchange.ok = True
         except httpx.RequestError as error:
-            return of_error(error)
+            fault = of_error(error)
+            requests = fault.requests
+            return fault
         else:
             return decoded
         finally:
             exchange.end_ms = one.ready_ms = self.ms()
-            self.exchanges.append(exchange)
+            attempts = range(one.attempts, one.attempts + requests)
+            self.exchanges += [msgspec.structs.replace(exchange, attempt=attempt) for attempt in attempts]
+            one.attempts += requests - 1
 
     def _note(self, one: _Wanted, fault: Fault, sent_at: float) -> None:
-        if fault.kind == "service":
-            self.service_fault = fault
-            if not self._is_its_own(one):
-                self.window.failed(sent_at)
-        else:
-            self.window.answered()
-        one.fault = fault
+        fault = self._weighed(one, fault, sent_at)
         one.failed_at = monotonic()
         one.unreadable += fault.kind == "unreadable"
+        if fault.kind != "unprocessed":
+            one.fault = fault
+        if fault.kind == "hopeless":
+            for other in self.wanted:
+                self._settle(other)
         seconds = self.retries.wait(fault, one.attempts, one.unreadable)
         if seconds is None:
             self._settle(one)
@@ -243,6 +262,25 @@ class _Strategies:
         one.retry_at = one.failed_at + seconds
         if seconds == fault.retry_after and self.promised_at <= self.window.answered_at:
             self.promised_at = one.retry_at
+
+    def _weighed(self, one: _Wanted, fault: Fault, sent_at: float) -> Fault:
+        """Tell the window what a fault says of the service, and return it as one of the number's own where it is."""
+        if fault.kind in {"unreadable", "final"}:
+            self.window.answered()
+            return fault
+        if fault.kind == "unprocessed":
+            self.service_fault = self.service_fault or fault
+        else:
+            self.service_fault = fault
+        if fault.kind in {"connection", "unprocessed"}:
+            self.window.disconnected(sent_at)
+        elif not self._is_its_own(one):
+            self.window.failed(sent_at)
+        if fault.kind == "connection":
+            one.disconnected += 1
+            if self.at_once >> one.disconnected == 0:  # it was alone
+                return msgspec.structs.replace(fault, kind="service")
+        return fault
 
     def _is_its_own(self, one: _Wanted) -> bool:
         """Whether a number fails again and again while others are answered: that says nothing of the service."""
@@ -254,12 +292,21 @@ class _Strategies:
 
     def _ends_at(self) -> float:
         """Give the time at which it is not worth waiting longer, as things stand."""
+        woke_at = self._woke_at()
         left = [one for one in self.wanted if not one.settled]
         few = len(left) < len(self.wanted) and len(left) <= max(1, len(self.wanted) // 10)
         if few and all(one.attempts for one in left):
-            return min(self.deadline, self.settled_at + self.straggler_timeout)
-        silent_since = max(self.started_at, self.window.answered_at)
+            return min(self.deadline, max(self.settled_at, woke_at) + self.straggler_timeout)
+        silent_since = max(self.started_at, self.window.answered_at, woke_at)
         return min(self.deadline, max(silent_since + SILENCE_TIMEOUT, self.promised_at + _PROMISE_TIMEOUT))
+
+    def _woke_at(self) -> float:
+        """Give when the environment was last seen to have been frozen: nobody can answer while it is."""
+        now = monotonic()
+        if now - self.looked_at > _LONG_GLANCE:
+            self.woke_at = now
+        self.looked_at = now
+        return self.woke_at
 
     def _listed(self, everything: _Wanted, numbers: Sequence[int]) -> dict[int, Outcome]:
         if not isinstance(everything.body, _Index):

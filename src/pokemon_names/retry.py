@@ -2,8 +2,12 @@
 
     fault        tried again
     service      while there are retries and time
+    connection   at once, with half as many others on the new one; where there were none, as service
+    unprocessed  at once
+    refused      while there is time
     unreadable   three times in all
     final        never
+    hopeless     never, nor is any other number
 
     what         how much
     waits        0.1 s, doubling to 1 s, cut by up to half at random; or Retry-After, where there is time for it
@@ -41,9 +45,11 @@ class Retries:
 
     def wait(self, fault: Fault, attempts: int, unreadable: int) -> float | None:
         """Return the seconds to wait after so many attempts of a number, or None where it is not tried again."""
-        if fault.kind == "final" or unreadable >= MAX_UNREADABLE:
+        if fault.kind in {"final", "hopeless"} or unreadable >= MAX_UNREADABLE:
             return None
-        if not self._spend(attempts):
+        if fault.kind in {"connection", "unprocessed"}:
+            return 0.0
+        if fault.kind != "refused" and not self._spend(attempts):
             return None
         return self._seconds(fault, attempts)
 

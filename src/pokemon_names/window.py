@@ -3,14 +3,17 @@
     while all is well         as many as the window's size
     a fault of the service    narrows it by 5/4, down to one request
     any other answer          widens it by 1, or by a third of its width where that is less
-    a fault at a width of 1   a pause of 0.05 s for all, doubling to 1 s until something is answered
+    a connection that ends    a fault, whatever was on it; until an answer, the next request goes alone
+    a fault of a lone one     a pause of 0.05 s for all, doubling to 1 s until something is answered
 
 It stays wide while fewer than four of nine requests fail, settles at what a limiter lets through, and is wide again ten
-round trips after an outage. The pauses are cut by up to half at random.
+round trips after an outage. The pauses are cut by up to half at random. With the answer to the request that goes alone,
+the new connection has shown that it is alive, and how many requests at once the server allows on it.
 """
 
 import asyncio
-from collections import deque
+from heapq import heappop, heappush
+from itertools import count
 from random import SystemRandom
 from time import monotonic
 
@@ -37,20 +40,22 @@ class Window:
 
     def __init__(self, size: int) -> None:
         self.answered_at = monotonic()
-        self._size = size
+        self.size = size
         self._width = float(size)
+        self._alone = False
         self._in_flight = 0
         self._pause = FIRST_PAUSE
         self._paused_at = 0.0
         self._paused_until = 0.0
-        self._ahead = deque[asyncio.Future[None]]()
-        self._behind = deque[asyncio.Future[None]]()
+        self._lost_at = 0.0
+        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self._arrivals = count()
         self._alarm: asyncio.TimerHandle | None = None
 
-    async def enter(self, *, ahead: bool) -> None:
-        """Wait until a request may be sent, ahead of those that are not."""
+    async def enter(self, rank: int, most: int) -> None:
+        """Wait until a request may be sent: those of a lower rank go first, and it as one of at most so many."""
         turn = asyncio.get_running_loop().create_future()
-        (self._ahead if ahead else self._behind).append(turn)
+        heappush(self._waiting, (rank, next(self._arrivals), most, turn))
         self._admit()
         try:
             await turn
@@ -67,7 +72,8 @@ class Window:
     def answered(self) -> None:
         """Note that PokeAPI answered a request."""
         self.answered_at = monotonic()
-        self._width = min(self._size, self._width + min(WIDER, self._width * WIDER_BY_PART))
+        self._width = min(self.size, self._width + min(WIDER, self._width * WIDER_BY_PART))
+        self._alone = False
         self._pause = FIRST_PAUSE
         self._paused_until = 0.0
 
@@ -75,20 +81,34 @@ class Window:
         """Note that PokeAPI failed a request, sent at this time of `time.monotonic`."""
         self._width = max(1.0, self._width - NARROWER)
         # Of all that were in flight together, only the first lengthens the pause.
-        if self._width == 1 and sent_at >= self._paused_at:
+        if self._limit == 1 and sent_at >= self._paused_at:
             self._paused_at = monotonic()
             self._paused_until = self._paused_at + jittered(self._pause)
             self._pause = min(2 * self._pause, MAX_PAUSE)
 
+    def disconnected(self, sent_at: float) -> None:
+        """Note that the connection of a request ended; of all that were on it, only the first counts."""
+        if sent_at >= self._lost_at:
+            self._lost_at = monotonic()
+            self.failed(sent_at)
+            self._alone = True
+
+    @property
+    def _limit(self) -> int:
+        return 1 if self._alone else int(self._width)
+
     def _admit(self) -> None:
-        while (waiting := self._ahead or self._behind) and self._in_flight < int(self._width):
-            if (seconds := self._paused_until - monotonic()) > 0:
-                self._admit_in(seconds)
-                return
-            turn = waiting.popleft()
+        while self._waiting:
+            *_, most, turn = self._waiting[0]
             if not turn.done():
+                if self._in_flight >= min(self._limit, most):
+                    return
+                if (seconds := self._paused_until - monotonic()) > 0:
+                    self._admit_in(seconds)
+                    return
                 turn.set_result(None)
                 self._in_flight += 1
+            heappop(self._waiting)
 
     def _admit_in(self, seconds: float) -> None:
         if self._alarm:

@@ -52,7 +52,7 @@ def nginx(bodies: Path | None, core: int) -> Iterator[dict[str, str]]:
         far, near = _free_port(), _free_port()
         (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=far), encoding="utf-8")
         stack.enter_context(_running(far, core, ["nginx", "-c", str(folder / "nginx.conf")]))
-        relay = [sys.executable, "-m", "tests.tools.bench.relay", str(near), str(far), str(ROUND_TRIP)]
+        relay = [sys.executable, "-m", "tests.tools.relay", str(near), str(far), str(ROUND_TRIP)]
         stack.enter_context(_running(near, core, relay))
         yield {"POKEAPI_URL": f"https://localhost:{near}/api/v2", "SSL_CERT_FILE": str(folder / "ca.pem")}
 

@@ -37,6 +37,13 @@ def raw(body: bytes) -> Answer:
     return answer
 
 
+def encoded(coding: str, body: bytes) -> Answer:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": coding})
+
+    return answer
+
+
 def after(event: threading.Event, answer: Answer) -> Answer:
     async def wait(request: web.Request) -> web.StreamResponse:
         await asyncio.to_thread(event.wait)

@@ -1,0 +1,140 @@
+"""A server that speaks HTTP/2 over TLS, and whatever one may do to its streams and connections."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import cast
+
+from anyio.from_thread import start_blocking_portal
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import RequestReceived
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from tests.tools.pokeapi.bodies import API, pokemon
+
+FRAME = 16_384  # bytes
+JSON = [(":status", "200"), ("content-type", "application/json")]
+
+
+class Connection(asyncio.Protocol):
+    """One connection. What becomes of a request is for the server's `behave` to say, by the methods here."""
+
+    def __init__(self, server: "Http2Server") -> None:
+        self.server = server
+        self.answered = 0
+        self.is_mute = server.is_mute
+        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
+        # As initial values they hold at once, and not only when the client has acknowledged them.
+        limits = {SettingCodes.MAX_CONCURRENT_STREAMS: server.max_streams}
+        self.h2.local_settings = Settings(client=False, initial_values=limits)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.server.connections.append(self)
+        self.h2.initiate_connection()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_mute:
+            return
+        try:
+            events = self.h2.receive_data(data)
+        except ProtocolError:
+            self.server.violations += 1
+            self.flush()
+            self.transport.close()
+            return
+        for event in events:
+            if isinstance(event, RequestReceived):
+                headers = cast("dict[str, str]", dict(event.headers))
+                self.server.hosts.add(headers.get("host", ""))
+                self.request(event.stream_id, headers[":path"])
+        self.flush()
+
+    def request(self, stream: int, path: str) -> None:
+        key = path.rpartition("/")[2]
+        number = int(key) if key.isdecimal() else 0
+        self.server.requests.append(number)
+        asyncio.get_running_loop().call_later(self.server.delay, self.behave, stream, number)
+
+    def behave(self, stream: int, number: int) -> None:
+        if not self.transport.is_closing():
+            self.server.behave(self, stream, number)
+            self.flush()
+
+    def answer(self, stream: int, number: int) -> None:
+        self.answered += 1
+        self.h2.send_headers(stream, JSON)
+        body = BODIES[number]
+        for start in range(0, len(body), FRAME):
+            self.h2.send_data(stream, body[start : start + FRAME])
+        self.h2.end_stream(stream)
+
+    def begin(self, stream: int) -> None:
+        """Begin a body."""
+        self.h2.send_headers(stream, JSON)
+        self.h2.send_data(stream, b"{")
+
+    def reset(self, stream: int, error: ErrorCodes) -> None:
+        self.h2.reset_stream(stream, error)
+
+    def go_away(self, last_stream: int, error: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
+        """Process no stream after the last, and leave it to the client to close."""
+        self.h2.close_connection(error, last_stream_id=last_stream)
+        self.flush()
+        self.is_mute = True
+
+    def flush(self) -> None:
+        if not (self.is_mute or self.transport.is_closing()):
+            self.transport.write(self.h2.data_to_send())
+
+
+Behaviour = Callable[[Connection, int, int], None]
+
+BODIES = {one.number: json.dumps({"name": one.name}).encode() for one in pokemon().values()}
+BODIES[0] = json.dumps(
+    {"results": [{"name": one.name, "url": f"{API}/pokemon/{one.number}/"} for one in pokemon().values()]}
+).encode()
+
+
+class Http2Server:
+    """What a test may look at and set while it runs.
+
+    `requests` are the numbers asked for, 0 for the list of all, `hosts` their Host headers, which HTTP/2 does not have;
+    `violations` are the connections on which a client did
+    what HTTP/2 forbids, such as to open more than `max_streams`; `is_mute` makes a connection take all and say nothing.
+    """
+
+    def __init__(self, behave: Behaviour = Connection.answer, max_streams: int = 100, delay: float = 0.0) -> None:
+        self.behave = behave
+        self.max_streams = max_streams
+        self.delay = delay
+        self.is_mute = False
+        self.violations = 0
+        self.hosts = set[str]()
+        self.requests = list[int]()
+        self.connections = list[Connection]()
+
+    async def listen(self, context: SSLContext) -> asyncio.Server:
+        context.set_alpn_protocols(["h2"])
+        return await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", ssl=context)
+
+    async def stop(self) -> None:
+        for connection in self.connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)  # until they are closed
+
+
+@contextmanager
+def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
+    """Serve from a thread of its own for as long as the block lasts; gives the port."""
+    with start_blocking_portal() as thread:
+        listening = thread.call(server.listen, context)
+        yield listening.sockets[0].getsockname()[1]
+        thread.call(listening.close)
+        thread.call(server.stop)

@@ -1,0 +1,139 @@
+"""A TCP relay: the network between two ends, and what it may do to their connections.
+
+`python -m tests.tools.relay PORT TARGET SECONDS` takes half a round trip each way and a whole one to connect.
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from anyio.from_thread import start_blocking_portal
+
+
+class End(asyncio.Protocol):
+    """One end of a connection. What it receives leaves the other end half a round trip later; None is its end."""
+
+    def __init__(self, half: float) -> None:
+        self.half = half
+        self.other: End | None = None
+        self.ready = 0.0
+        self.transport: asyncio.Transport | None = None
+        self.waiting: list[bytes | None] = []
+        self.is_forgotten = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        for data in self.waiting:
+            self.send(data)
+
+    def data_received(self, data: bytes | None) -> None:
+        assert self.other is not None
+        loop = asyncio.get_running_loop()
+        loop.call_at(max(loop.time(), self.ready) + self.half, self.other.send, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self.data_received(None)
+
+    def send(self, data: bytes | None) -> None:
+        if self.is_forgotten:
+            return
+        if self.transport is None:
+            self.waiting.append(data)
+        elif data is None:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.transport.write(data)
+
+
+class ClientEnd(End):
+    """The end that a client connects to, which then connects the other."""
+
+    def __init__(self, half: float, target: int) -> None:
+        super().__init__(half)
+        self.target = target
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        loop = asyncio.get_running_loop()
+        self.ready = loop.time() + 2 * self.half
+        server = End(self.half)
+        self.other, server.other = server, self
+        self.connecting = loop.create_task(loop.create_connection(lambda: server, "127.0.0.1", self.target))
+
+
+class Relay:
+    """A relay to a port of this machine. What befalls its connections befalls those made so far."""
+
+    def __init__(self, target: int, round_trip: float = 0.0) -> None:
+        self.connections = list[ClientEnd]()
+        self._target = target
+        self._half = round_trip / 2
+
+    async def listen(self, port: int = 0) -> asyncio.Server:
+        self._loop = asyncio.get_running_loop()
+        return await self._loop.create_server(self._connected, "127.0.0.1", port, backlog=1024)
+
+    async def stop(self) -> None:
+        connecting = [client.connecting for client in self.connections]
+        for task in connecting:
+            task.cancel()
+        await asyncio.gather(*connecting, return_exceptions=True)
+        self._end(_reset)
+        await asyncio.sleep(0)  # until they are closed
+
+    def forget(self) -> None:
+        """Swallow every byte, as a network does that has lost its table of connections."""
+        for end in self._ends():
+            end.is_forgotten = True
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._end, _close)
+
+    def reset(self) -> None:
+        self._loop.call_soon_threadsafe(self._end, _reset)
+
+    def _end(self, by: Callable[[asyncio.Transport], None]) -> None:
+        for end in self._ends():
+            if end.transport and not end.transport.is_closing():
+                by(end.transport)
+
+    def _ends(self) -> list[End]:
+        return [end for client in self.connections for end in (client, client.other) if end]
+
+    def _connected(self) -> ClientEnd:
+        self.connections.append(ClientEnd(self._half, self._target))
+        return self.connections[-1]
+
+
+def _close(transport: asyncio.Transport) -> None:
+    transport.close()
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close without a farewell."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+@contextmanager
+def relaying(relay: Relay) -> Iterator[int]:
+    """Relay from a thread of its own for as long as the block lasts; gives the port."""
+    with start_blocking_portal() as thread:
+        server = thread.call(relay.listen)
+        yield server.sockets[0].getsockname()[1]
+        thread.call(server.close)
+        thread.call(relay.stop)
+
+
+async def main() -> None:
+    port, target, round_trip = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    server = await Relay(target, round_trip).listen(port)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
