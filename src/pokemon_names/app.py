@@ -1,7 +1,7 @@
 """The Lambda function: `handler`, and everything that lives from one invocation to the next.
 
 The only module that reads the environment: POKEAPI_URL, MAX_CONCURRENCY, MAX_NUMBERS, MAX_BODY_BYTES, CHUNK_NUMBERS,
-CACHE_SECONDS, NAMES_TABLE, RESULTS_BUCKET and Powertools' POWERTOOLS_*.
+CACHE_SECONDS, NAMES_TABLE, RESULTS_BUCKET, SSL_CERT_FILE and Powertools' POWERTOOLS_*.
 """
 
 import gc
@@ -31,6 +31,7 @@ from pokemon_names.item import IncompleteError, Item, Result, Source
 from pokemon_names.report import Report
 from pokemon_names.request import InvalidRequest
 from pokemon_names.retry import STRAGGLER_TIMEOUT
+from pokemon_names.settings import check_certificates, checked_url
 from pokemon_names.window import Window
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pokemon_names.states import Gather, Plan
     from pokemon_names.table import Table
 
-POKEAPI_URL = os.environ.get("POKEAPI_URL", "https://pokeapi.co/api/v2")
+POKEAPI_URL = checked_url("POKEAPI_URL", os.environ.get("POKEAPI_URL", "https://pokeapi.co/api/v2"))
 MAX_CONCURRENCY = int(os.environ.get("MAX_CONCURRENCY", "100"))
 MAX_NUMBERS = int(os.environ.get("MAX_NUMBERS", "1500"))
 MAX_BODY_BYTES = int(os.environ.get("MAX_BODY_BYTES", "4000000"))
@@ -59,6 +60,7 @@ _MOST_LOGGED = 100  # of the names lost by one request
 # In ASCII: what a caller sends may have a lone surrogate, which has no UTF-8, and would cost the line.
 logger = Logger(service=SERVICE, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+check_certificates("SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE"))
 clients = Clients(POKEAPI_URL, MAX_BODY_BYTES)
 
 

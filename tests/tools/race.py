@@ -28,6 +28,9 @@ def main() -> int:
     change(event, {"range": options.range, "strategies": options.strategies, "trace": "true"})
     event["headers"]["accept"] = "application/json" if alone else "text/html"
     reply = answer(event, options)
+    if "errorType" in reply:
+        print(f"{reply['errorType']}: {reply['errorMessage']}")
+        return FAILED
     if alone and reply["statusCode"] != HTTPStatus.OK:
         print(json.loads(reply["body"])["detail"])
         return FAILED

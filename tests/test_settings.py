@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from pokemon_names.settings import InvalidSetting, check_certificates, checked_url
+from tests.conftest import load
+
+
+@pytest.mark.parametrize("url", ["https://pokeapi.co/api/v2", "http://127.0.0.1:8000/api/v2/", "HTTPS://пример.рф"])
+def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
+    assert checked_url("POKEAPI_URL", url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["", "pokeapi.co/api/v2", "htps://pokeapi.co", "https://", "http://[x", "https://x:99999", "https://x\x00"]
+)
+def test_any_other_ends_the_init_and_says_what_to_write(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr("os.environ", {"POKEAPI_URL": url})
+    with pytest.raises(InvalidSetting) as caught:
+        load(monkeypatch)
+    allowed = "a URL with http or https and a host, such as https://pokeapi.co/api/v2"
+    assert str(caught.value).startswith(f"POKEAPI_URL: got {url!r}, allowed: {allowed}")
+
+
+def test_a_file_of_certificates(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("# an authority\n-----BEGIN CERTIFICATE-----\n", encoding="ascii")
+    check_certificates("SSL_CERT_FILE", str(file))
+
+
+def test_no_file_is_none() -> None:
+    check_certificates("SSL_CERT_FILE", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing.pem", "a readable file of certificates in PEM format ([Errno 2] No such file or directory"),
+        ("", "a readable file of certificates in PEM format ([Errno 21] Is a directory"),
+        ("\x00", "a readable file of certificates in PEM format (embedded null byte)"),
+        ("empty.pem", "a file of certificates in PEM format, and it has none"),
+    ],
+)
+def test_a_file_without_certificates_ends_the_init(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    file = str(tmp_path / name)
+    monkeypatch.setattr("os.environ", {"SSL_CERT_FILE": file})
+    with pytest.raises(InvalidSetting) as caught:
+        load(monkeypatch)
+    assert str(caught.value).startswith(f"SSL_CERT_FILE: got {file!r}, allowed: {why}")
