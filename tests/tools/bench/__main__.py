@@ -23,9 +23,11 @@ FIGURES = {"first": "first", "later": "later", "cpu": "later, CPU", "per_name": 
 PEERS: Mapping[Side, Mapping[str, float]] = {
     Side("tutorial"): {"first": 0.30, "later": 0.14, "cpu": math.inf},
     SLOW: {"later": 1 / 30},
-    Side("aiohttp"): {"first": 1.3, "later": 1.2, "cpu": math.inf},
-    Side("aiohttp", LARGE): {"first": math.inf, "later": 1.2, "cpu": math.inf},
+    Side("aiohttp"): {"first": 0.75, "later": 0.80, "cpu": math.inf},
+    Side("aiohttp", LARGE): {"first": math.inf, "later": 0.90, "cpu": math.inf},
     Side("aiohttp", share=0.5): {"first": math.inf, "later": math.inf},
+    Side("limit"): {"first": 1.15, "later": 1.10, "cpu": math.inf},
+    Side("limit", LARGE): {"first": math.inf, "later": 1.12, "cpu": math.inf},
     Side("curl"): {"first": math.inf},
     Side("h2load"): {"first": math.inf},
     Side("h2load", LARGE): {"first": math.inf},

@@ -32,6 +32,7 @@ http {{
     listen 127.0.0.1:{port} ssl http2 backlog=1024;
     ssl_certificate {folder}/server.pem;
     ssl_certificate_key {folder}/server.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
     root {folder}/www;
     location = /api/v2/pokemon {{ gzip_static off; gzip on; gzip_types *; try_files /index.json =404; }}
   }}
