@@ -19,7 +19,7 @@ from h2.errors import ErrorCodes
 
 from pokemon_names import retry, server
 from pokemon_names.client import Clients
-from pokemon_names.outcome import Found
+from pokemon_names.outcome import Fetched, Found
 from pokemon_names.request import STRATEGIES
 from tests.conftest import BOTH_CLIENTS, both_clients, certified, failures, fetched, names
 from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
@@ -37,7 +37,7 @@ class Network(NamedTuple):
     relay: Relay
     url: str
 
-    def call(self, clients: Clients, numbers: int = 150, **options: Any) -> Any:
+    def call(self, clients: Clients, numbers: int = 150, **options: Any) -> Fetched:
         """Fetch within 5 s: it has no more time."""
         return asyncio.run(fetched(clients, **{"seconds": 5, "range": f"1-{numbers}", **options}))
 
@@ -174,7 +174,7 @@ import asyncio, sys, time
 from pokemon_names import fetch
 from pokemon_names.cache import Cache
 from pokemon_names.client import Clients
-from pokemon_names.outcome import Found
+from pokemon_names.outcome import Fetched, Found
 from pokemon_names.request import Request
 from pokemon_names.window import Window
 

@@ -18,7 +18,7 @@ from pokemon_names import fetch, server
 from pokemon_names.client import Clients
 from pokemon_names.outcome import Failed, Found
 from pokemon_names.request import STRATEGIES
-from tests.conftest import both_clients, fetched, over_both_clients, sample
+from tests.conftest import both_clients, failures, fetched, over_both_clients, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -152,7 +152,7 @@ async def test_a_connection_that_leads_nowhere(request: pytest.FixtureRequest, s
     for _ in range(2):
         running = fetched(clients, seconds=0.3, range="1-3", strategy=strategy)
         result = await asyncio.wait_for(running, timeout=20)
-        assert {outcome.reason for outcome in result.outcomes if isinstance(outcome, Failed)} == {"deadline"}
+        assert {failed.reason for failed in failures(result)} == {"deadline"}
 
 
 def get(name: str, **query: str) -> dict[str, Any]:

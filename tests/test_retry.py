@@ -7,7 +7,7 @@ import pytest
 
 from pokemon_names import fetch, retry, window
 from pokemon_names.outcome import Failed, Found
-from tests.conftest import both_clients, fetched
+from tests.conftest import both_clients, failures, fetched, names
 from tests.tools.pokeapi import PokeAPI, answers
 
 DOWN = answers.status(503)
@@ -61,7 +61,7 @@ async def test_further_retries_are_shared_by_all(pokeapi: PokeAPI, url: str, mon
     monkeypatch.setattr(retry, "SHARED_RETRIES", 5)
     pokeapi.answers = {1: DOWN, 2: DOWN}
     result = await fetched(url, range="1-2")
-    assert [outcome for outcome in result.outcomes if isinstance(outcome, Found)] == []
+    assert names(result) == []
     assert pokeapi.requests == 2 + 2 * 2 + 5
 
 
@@ -92,9 +92,7 @@ async def test_a_dead_pokeapi_is_given_up(
     monkeypatch.setattr(window, "MAX_PAUSE", 0.1)
     pokeapi.answers = dict.fromkeys(range(151), DOWN)
     result = await fetched(url, range="1-150", strategy=strategy)
-    assert {(failed.reason, failed.status) for failed in result.outcomes if isinstance(failed, Failed)} == {
-        ("bad_status", 503)
-    }
+    assert {(failed.reason, failed.status) for failed in failures(result)} == {("bad_status", 503)}
     assert len(result.outcomes) == 150
     assert pokeapi.requests <= len(result.exchanges) <= 250  # the last may be cut off before it arrives
     unsent = Failed(150, "bad_status", 503, attempts=0, detail="not sent, after: 503 Service Unavailable")

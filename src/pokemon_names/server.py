@@ -24,14 +24,14 @@ _CONNECTION_WINDOW = 16 * _STREAM_WINDOW
 
 # What TLS says where HTTP/2 alone is asked for in vain, and HTTP/2 of an answer in HTTP/1.1, read as a frame.
 _NO_HTTP2 = ("NoApplicationProtocol", "frame with invalid size")
-_FRAME = "error received"  # in a message: by a frame, which only HTTP/2 has
+_FRAME = "error received"  # what the server says in a frame, which only HTTP/2 has
 
 _Client = TypeVar("_Client")
 _Builder = TypeVar("_Builder", bound=BaseClientBuilder)
 
 
 class Link(NamedTuple, Generic[_Client]):
-    """A client, and whether all of its requests share one connection."""
+    """A client, whether all of its requests share one connection, and whether one ended before without an answer."""
 
     client: _Client
     is_shared: bool

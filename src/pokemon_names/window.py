@@ -47,7 +47,7 @@ class Window:
         self._pause = FIRST_PAUSE
         self._paused_at = 0.0
         self._paused_until = 0.0
-        self._lost_at = 0.0
+        self._disconnected_at = 0.0
         self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self._arrivals = count()
         self._alarm: asyncio.TimerHandle | None = None
@@ -88,8 +88,8 @@ class Window:
 
     def disconnected(self, sent_at: float) -> None:
         """Note that the connection of a request ended; of all that were on it, only the first counts."""
-        if sent_at >= self._lost_at:
-            self._lost_at = monotonic()
+        if sent_at >= self._disconnected_at:
+            self._disconnected_at = monotonic()
             self.failed(sent_at)
             self._alone = True
 

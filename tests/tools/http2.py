@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         key = path.rpartition("/")[2]
         number = int(key) if key.isdecimal() else 0
         self.server.requests.append(number)
-        asyncio.get_running_loop().call_later(self.server.delay, self.behave, stream, number)
+        asyncio.get_running_loop().call_soon(self.behave, stream, number)
 
     def behave(self, stream: int, number: int) -> None:
         if not self.transport.is_closing():
@@ -110,10 +110,9 @@ class Http2Server:
     what HTTP/2 forbids, such as to open more than `max_streams`; `is_mute` makes a connection take all and say nothing.
     """
 
-    def __init__(self, behave: Behaviour = Connection.answer, max_streams: int = 100, delay: float = 0.0) -> None:
-        self.behave = behave
-        self.max_streams = max_streams
-        self.delay = delay
+    def __init__(self) -> None:
+        self.behave: Behaviour = Connection.answer
+        self.max_streams = 100
         self.is_mute = False
         self.violations = 0
         self.hosts = set[str]()
