@@ -15,16 +15,17 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import EVENTS, REGION
 
-# What moto's CloudFormation does not make, nor a version: there, who takes the alias gets the function. Where nothing
-# else is said the tests look at the translated template alone.
+# Resources that moto's CloudFormation does not make, and what tests do instead. Without a remark,
+# they read only the translated template. Moto makes no version either, so `deploy` replaces the
+# alias with the function.
 NOT_IN_MOTO = {
     "Api": "`sam local start-api` shows that it works",
-    "ApiApiGatewayDefaultStage": "as the API",
-    "DeadLettersAlarm": "its properties are put through moto's CloudWatch",
-    "ErrorsAlarm": "its properties are put through moto's CloudWatch",
-    "FailedInvocations": "its fields are looked up in the app's own log",
-    "LostAlarm": "its properties are put through moto's CloudWatch",
-    "LostNumbers": "its fields are looked up in the app's own log",
+    "ApiApiGatewayDefaultStage": "like the API",
+    "DeadLettersAlarm": "a test puts its properties into moto's CloudWatch",
+    "ErrorsAlarm": "a test puts its properties into moto's CloudWatch",
+    "FailedInvocations": "a test looks for its fields in the app's log",
+    "LostAlarm": "a test puts its properties into moto's CloudWatch",
+    "LostNumbers": "a test looks for its fields in the app's log",
     "OverTls": "",
     "PokemonNamesAliaslive": "",
     "PokemonNamesDeploymentGroup": "",
@@ -36,21 +37,21 @@ NOT_IN_MOTO = {
     "PokemonNamesTopicPermission": "made, but without a name",
     "PokemonNamesUploadPermission": "made, but without a name",
     "ServerlessDeploymentApplication": "it has no properties of its own",
-    "SlowAlarm": "its properties are put through moto's CloudWatch",
-    "SlowInvocations": "its fields are looked up in the app's own log",
-    "ThrottlesAlarm": "its properties are put through moto's CloudWatch",
+    "SlowAlarm": "a test puts its properties into moto's CloudWatch",
+    "SlowInvocations": "a test looks for its fields in the app's log",
+    "ThrottlesAlarm": "a test puts its properties into moto's CloudWatch",
 }
 DEFINITION = EVENTS.parent / "src" / "every_name.asl.json"
 FUNCTION = '{"Fn::GetAtt": ["PokemonNames", "Arn"]}'
 IGNORED = (
     "ignore:Tried to parse AWS.."
-    "(ApiGatewayV2|CloudWatch..Alarm|CodeDeploy|Lambda..Alias|Lambda..EventInvokeConfig|Logs..QueryDefinition"
-    "|S3..BucketPolicy|Scheduler|SNS..Subscription)"
+    "(ApiGatewayV2|CloudWatch..Alarm|CodeDeploy|Lambda..Alias|Lambda..EventInvokeConfig"
+    "|Logs..QueryDefinition|S3..BucketPolicy|Scheduler|SNS..Subscription)"
 )
 
 
 class NoManagedPolicies:
-    """The translator asks for AWS's managed policies; the template uses none."""
+    """AWS's managed policies for the translator: none, because the template uses none."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -58,10 +59,11 @@ class NoManagedPolicies:
 
 @cache
 def translate(**parameters: str) -> Mapping[str, Any]:
-    """Return the plain CloudFormation that a deployment with these parameters makes of the template."""
+    """Return the plain CloudFormation that the template becomes with these parameters."""
     source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
-    source["Resources"]["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
-    source["Resources"]["EveryName"]["Properties"]["DefinitionUri"] = "s3://code/every_name.asl.json"
+    resources = source["Resources"]
+    resources["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
+    resources["EveryName"]["Properties"]["DefinitionUri"] = "s3://code/every_name.asl.json"
     translated: Mapping[str, Any] = transform(source, parameters, NoManagedPolicies())
     return translated
 
@@ -78,20 +80,25 @@ def deploy(**parameters: str) -> dict[str, str]:
     machine = template["Resources"]["EveryName"]["Properties"]
     del machine["DefinitionS3Location"]
     substitutions = machine.pop("DefinitionSubstitutions")
-    # Moto takes a definition in the template alone, has no substitutions, and its Fn::Sub would make `$` of `$$`.
-    parts = re.split(r"\$\{(\w+)\}", DEFINITION.read_text(encoding="utf-8"))
+    # Moto reads a definition only from the template, and makes no substitutions. Its Fn::Sub would
+    # turn `$$` into `$`. It refuses this percentage without a decimal point.
+    definition = DEFINITION.read_text(encoding="utf-8")
+    definition = re.sub(r'("ToleratedFailurePercentage": \d+)', r"\1.0", definition)
+    parts = re.split(r"\$\{(\w+)\}", definition)
     parts[1::2] = [substitutions[name] for name in parts[1::2]]
     machine["DefinitionString"] = {"Fn::Join": ["", parts]}
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(
         StackName="pokemon-names",
         TemplateBody=json.dumps(template).replace('{"Ref": "PokemonNamesAliaslive"}', FUNCTION),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Parameters=[{"ParameterKey": key, "ParameterValue": parameters[key]} for key in parameters],
         Capabilities=["CAPABILITY_IAM"],
     )
-    resources = cloudformation.describe_stack_resources(StackName="pokemon-names")["StackResources"]
-    made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources if "PhysicalResourceId" in one}
-    wanted = {name for name, one in template["Resources"].items() if one.get("Condition") != "HasSharedCache"}
-    missing = {name for name in wanted - made.keys() if not name.startswith("PokemonNamesVersion")}
+    found = cloudformation.describe_stack_resources(StackName="pokemon-names")["StackResources"]
+    named = [one for one in found if "PhysicalResourceId" in one]
+    made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in named}
+    resources = template["Resources"].items()
+    wanted = {name for name, one in resources if one.get("Condition") != "HasSharedCache"}
+    missing = {one for one in wanted - made.keys() if not one.startswith("PokemonNamesVersion")}
     assert missing == NOT_IN_MOTO.keys(), missing ^ NOT_IN_MOTO.keys()
     return made

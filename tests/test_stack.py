@@ -79,7 +79,7 @@ class Lambda:
 def made() -> Iterator[dict[str, str]]:
     """Deploy the stack; gives its resources' names."""
     with account(MOTO):
-        made = stack.deploy(ToleratedPercentage="10.0")
+        made = stack.deploy()
         boto3.client("sns").subscribe(
             TopicArn=made["Topic"],
             Protocol="lambda",

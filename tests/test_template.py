@@ -1,6 +1,7 @@
 """The template, as plain CloudFormation and as a stack in moto."""
 
 import json
+import logging
 import re
 import tomllib
 from ast import literal_eval
@@ -29,14 +30,15 @@ pytestmark = pytest.mark.filterwarnings(stack.IGNORED)
 
 @pytest.fixture(scope="module")
 def made(request: pytest.FixtureRequest) -> Iterator[Made]:
-    """Yield the names of the stack's resources, deployed once for all tests that look at it with these parameters."""
+    """Deploy the stack once for all tests with the same parameters; yield its resources' names."""
     with account():
         yield stack.deploy(**getattr(request, "param", {}))
 
 
 def deployed(**parameters: str) -> pytest.MarkDecorator:
-    """Have `made` deploy the stack with these parameters in place of the defaults."""
-    return pytest.mark.parametrize("made", [parameters], indirect=True, ids=[",".join(parameters.values())])
+    """Let `made` deploy the stack with these parameters instead of the defaults."""
+    ids = [",".join(parameters.values())]
+    return pytest.mark.parametrize("made", [parameters], indirect=True, ids=ids)
 
 
 @pytest.fixture
@@ -44,55 +46,81 @@ def template() -> Template:
     return stack.translate()
 
 
+def properties_of(template: Template, name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = template["Resources"][name]["Properties"]
+    return properties
+
+
+def function(made: Made) -> dict[str, Any]:
+    client = boto3.client("lambda")
+    return dict(client.get_function_configuration(FunctionName=made["PokemonNames"]))
+
+
 def variables(made: Made) -> dict[str, str]:
-    function = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])
-    return {name: str(value) for name, value in function["Environment"]["Variables"].items()}
+    items = function(made)["Environment"]["Variables"].items()
+    return {name: str(value) for name, value in items}
 
 
-# Variables of the stack, and what the app calls their values.
+# The function's environment variables, and the app's constants with their values.
 CONSTANTS = {
     "POKEAPI_URL": "POKEAPI_URL",
     "MAX_CONCURRENCY": "MAX_CONCURRENCY",
     "MAX_NUMBERS": "MAX_NUMBERS",
-    "CHUNK_NUMBERS": "CHUNK_NUMBERS",
-    "CACHE_SECONDS": "CACHE_SECONDS",
     "RESULTS_BUCKET": "RESULTS_BUCKET",
     "POWERTOOLS_SERVICE_NAME": "SERVICE",
     "POWERTOOLS_METRICS_NAMESPACE": "NAMESPACE",
 }
 
 
-def test_the_app_reads_every_variable_and_has_the_same_defaults(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_app_reads_every_variable_and_has_the_same_defaults(
+    made: Made,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     environment = variables(made)
-    assert environment.keys() - CONSTANTS.keys() == {"POWERTOOLS_LOG_LEVEL"}  # which Powertools reads
-    by_itself, in_the_stack = load(monkeypatch), load(monkeypatch, **environment)
-    different = {name for name in CONSTANTS.values() if getattr(by_itself, name) != getattr(in_the_stack, name)}
+    assert environment.keys() == CONSTANTS.keys()
+    alone, in_the_stack = load(monkeypatch), load(monkeypatch, **environment)
+    names = CONSTANTS.values()
+    different = {name for name in names if getattr(alone, name) != getattr(in_the_stack, name)}
     assert different == {"RESULTS_BUCKET"}
     assert made["Bucket"] == in_the_stack.RESULTS_BUCKET
+
+
+def test_the_log_level_reaches_the_apps_logger(
+    template: Template,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logging_config = properties_of(template, "PokemonNames")["LoggingConfig"]
+    assert logging_config["LogFormat"] == "JSON"
+    assert logging_config["ApplicationLogLevel"] == {"Ref": "LogLevel"}
+    app = load(monkeypatch, AWS_LAMBDA_LOG_LEVEL="DEBUG")  # as Lambda sets it then
+    assert app.logger.log_level == logging.DEBUG
 
 
 @deployed(ReservedConcurrency="10", MaxConcurrency="50")
 def test_its_parameters(made: Made) -> None:
     assert variables(made)["MAX_CONCURRENCY"] == "50"
-    concurrency = boto3.client("lambda").get_function_concurrency(FunctionName=made["PokemonNames"])
+    client = boto3.client("lambda")
+    concurrency = client.get_function_concurrency(FunctionName=made["PokemonNames"])
     assert concurrency["ReservedConcurrentExecutions"] == 10
 
 
-def test_logs_do_not_stay_for_ever(template: Template) -> None:
+def test_logs_expire(template: Template) -> None:
     groups = _of_type(template, "AWS::Logs::LogGroup").values()
     assert [group["RetentionInDays"] for group in groups] == [{"Ref": "LogRetentionDays"}] * 2
 
 
 def allowed(role: str) -> dict[str, str | list[str]]:
-    """Read what a role's policies allow: the resources of each action."""
+    """Return what a role's policies allow: the resources of each action."""
     iam = boto3.client("iam")
     found: dict[str, str | list[str]] = {}
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        # Moto keeps the policies of a role in the template as Python writes them.
+        # Moto stores the policies of a role in the template as Python writes them.
         for statement in (literal_eval(policy) if isinstance(policy, str) else policy)["Statement"]:
-            assert (statement["Effect"], found.keys() & set(listed(statement["Action"]))) == ("Allow", set())
-            found |= dict.fromkeys(listed(statement["Action"]), statement["Resource"])
+            actions = listed(statement["Action"])
+            assert statement["Effect"] == "Allow"
+            assert not found.keys() & set(actions)
+            found |= dict.fromkeys(actions, statement["Resource"])
     return found
 
 
@@ -111,11 +139,12 @@ def _statements(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_every_permission_names_its_resource_where_one_can_be_named(template: Template) -> None:
-    unnamed = [one["Action"] for one in _statements(template["Resources"]) if one.get("Resource") == "*"]
+    statements = _statements(template["Resources"])
+    unnamed = [one["Action"] for one in statements if one.get("Resource") == "*"]
     assert unnamed == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
 
 
-def test_the_role_may_do_what_the_function_does_and_nothing_else(made: Made, template: Template) -> None:
+def test_the_role_may_do_only_what_the_function_does(made: Made, template: Template) -> None:
     bucket, here = f"arn:aws:s3:::{made['Bucket']}", f"{REGION}:123456789012"
     logs = f"arn:aws:logs:{here}:log-group:{made['Logs']}"
     requests = f"arn:aws:sqs:{here}:{made['Requests'].rpartition('/')[2]}"
@@ -132,42 +161,49 @@ def test_the_role_may_do_what_the_function_does_and_nothing_else(made: Made, tem
         "xray:PutTelemetryRecords": "*",
         "xray:PutTraceSegments": "*",
     }
-    assert "ManagedPolicyArns" not in template["Resources"]["Role"]["Properties"]
+    assert "ManagedPolicyArns" not in properties_of(template, "Role")
+
+
+def queue(url: str) -> dict[str, str]:
+    reply = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    return dict(reply["Attributes"])
 
 
 def test_a_message_that_fails_comes_again_and_ends_in_the_dead_letter_queue(made: Made) -> None:
-    sqs, function = boto3.client("sqs"), boto3.client("lambda")
-    about = sqs.get_queue_attributes(QueueUrl=made["Requests"], AttributeNames=["All"])["Attributes"]
-    dead = sqs.get_queue_attributes(QueueUrl=made["DeadRequests"], AttributeNames=["All"])["Attributes"]
-    assert json.loads(about["RedrivePolicy"])["deadLetterTargetArn"] == dead["QueueArn"]
-    assert int(dead["MessageRetentionPeriod"]) > int(about["MessageRetentionPeriod"])
-    # AWS asks for six times the function's timeout: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-    timeout = function.get_function_configuration(FunctionName=made["PokemonNames"])["Timeout"]
-    assert int(about["VisibilityTimeout"]) >= 6 * timeout
-    (mapping,) = function.list_event_source_mappings(EventSourceArn=about["QueueArn"])["EventSourceMappings"]
+    requests, dead = queue(made["Requests"]), queue(made["DeadRequests"])
+    assert json.loads(requests["RedrivePolicy"])["deadLetterTargetArn"] == dead["QueueArn"]
+    assert int(dead["MessageRetentionPeriod"]) > int(requests["MessageRetentionPeriod"])
+    # AWS recommends six times the function's timeout:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    assert int(requests["VisibilityTimeout"]) >= 6 * function(made)["Timeout"]
+    client = boto3.client("lambda")
+    mappings = client.list_event_source_mappings(EventSourceArn=requests["QueueArn"])
+    (mapping,) = mappings["EventSourceMappings"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-@deployed(ChunksAtOnce="3", ToleratedPercentage="5.0")
+@deployed(ChunksAtOnce="3")
 def test_the_state_machine_bounds_what_pokeapi_sees(made: Made) -> None:
-    about = boto3.client("stepfunctions").describe_state_machine(stateMachineArn=made["EveryName"])
-    assert "${" not in about["definition"]
-    states = json.loads(about["definition"])["States"]
+    client = boto3.client("stepfunctions")
+    definition = client.describe_state_machine(stateMachineArn=made["EveryName"])["definition"]
+    assert "${" not in definition
+    states = json.loads(definition)["States"]
     fetch = states["Fetch"]
-    assert (fetch["MaxConcurrency"], fetch["ToleratedFailurePercentage"]) == (3, 5.0)
+    assert (fetch["MaxConcurrency"], fetch["ToleratedFailurePercentage"]) == (3, 10)
     assert fetch["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
     assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
-    arn = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["FunctionArn"]
     tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Gather"]]
-    assert [task["Parameters"]["FunctionName"] for task in tasks] == [arn] * 3
+    called = [task["Parameters"]["FunctionName"] for task in tasks]
+    assert called == [function(made)["FunctionArn"]] * 3
 
 
 def test_the_state_machines_role(made: Made) -> None:
+    here = f"{REGION}:123456789012"
     runs = f"arn:aws:s3:::{made['Bucket']}/runs/*"
-    machine = f"arn:aws:states:{REGION}:123456789012"
+    machine = f"arn:aws:states:{here}"
     name = made["EveryName"].rpartition(":")[2]
     assert allowed(made["StatesRole"]) == {
-        "lambda:InvokeFunction": f"arn:aws:lambda:{REGION}:123456789012:function:{made['PokemonNames']}",
+        "lambda:InvokeFunction": f"arn:aws:lambda:{here}:function:{made['PokemonNames']}",
         "s3:GetObject": runs,
         "s3:PutObject": runs,
         "s3:ListMultipartUploadParts": runs,
@@ -179,52 +215,57 @@ def test_the_state_machines_role(made: Made) -> None:
 
 
 def test_the_rules_lead_to_the_function(made: Made, template: Template) -> None:
-    arn = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["FunctionArn"]
     events = boto3.client("events")
     for name in ("PokemonNamesRule", "PokemonNamesUpload"):
         (target,) = events.list_targets_by_rule(Rule=made[name])["Targets"]
-        assert target["Arn"] == arn
-    assert "EventBridgeConfiguration" in template["Resources"]["Bucket"]["Properties"]["NotificationConfiguration"]
+        assert target["Arn"] == function(made)["FunctionArn"]
+    notified = properties_of(template, "Bucket")["NotificationConfiguration"]
+    assert notified == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     pattern = json.loads(events.describe_rule(Name=made["PokemonNamesUpload"])["EventPattern"])
-    assert pattern["detail"] == {"bucket": {"name": [made["Bucket"]]}, "object": {"key": [{"prefix": "requests/"}]}}
+    assert pattern["detail"] == {
+        "bucket": {"name": [made["Bucket"]]},
+        "object": {"key": [{"prefix": "requests/"}]},
+    }
 
 
-def test_nothing_stays_in_the_bucket_for_ever(made: Made, template: Template) -> None:
-    rules = template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    expiring = {f"arn:aws:s3:::{made['Bucket']}/{rule['Prefix']}*" for rule in rules if "ExpirationInDays" in rule}
+def test_everything_in_the_bucket_expires(made: Made, template: Template) -> None:
+    rules = properties_of(template, "Bucket")["LifecycleConfiguration"]["Rules"]
+    prefixes = [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule]
+    expiring = {f"arn:aws:s3:::{made['Bucket']}/{prefix}*" for prefix in prefixes}
     used = allowed(made["Role"])
     assert {*used["s3:GetObject"], *used["s3:PutObject"]} == expiring
 
 
 def test_the_bucket_is_private(template: Template) -> None:
-    blocked = template["Resources"]["Bucket"]["Properties"]["PublicAccessBlockConfiguration"]
+    blocked = properties_of(template, "Bucket")["PublicAccessBlockConfiguration"]
     assert len(blocked) == 4
     assert all(blocked.values())
 
 
 def test_the_schedule_sends_the_sample_event(template: Template) -> None:
-    target = template["Resources"]["PokemonNamesRefresh"]["Properties"]["Target"]
-    assert json.loads(target["Input"]) == {**sample("scheduler"), "id": "<aws.scheduler.execution-id>"}
+    target = properties_of(template, "PokemonNamesRefresh")["Target"]
+    event = {**sample("scheduler"), "id": "<aws.scheduler.execution-id>"}
+    assert json.loads(target["Input"]) == event
 
 
 @deployed(SharedCache="true")
-def test_the_shared_cache_is_a_table_that_the_function_may_use(made: Made, template: Template) -> None:
+def test_the_function_may_use_the_shared_caches_table(made: Made, template: Template) -> None:
     assert variables(made)["NAMES_TABLE"] == made["Names"]
     Table(made["Names"]).save({1: Known("bulbasaur", 0.0)})
     table = boto3.resource("dynamodb").Table(made["Names"])
     (item,) = table.scan()["Items"]
-    assert template["Resources"]["Names"]["Properties"]["TimeToLiveSpecification"]["AttributeName"] in item
+    assert properties_of(template, "Names")["TimeToLiveSpecification"]["AttributeName"] in item
     used = allowed(made["Role"])
     assert used["dynamodb:BatchGetItem"] == used["dynamodb:BatchWriteItem"] == table.table_arn
 
 
-def test_without_it_there_is_no_table_and_no_permission(made: Made) -> None:
+def test_without_shared_cache_there_is_no_table_and_no_permission(made: Made) -> None:
     assert "Names" not in made
     assert not [action for action in allowed(made["Role"]) if action.startswith("dynamodb")]
 
 
 def test_every_path_goes_to_the_function(template: Template) -> None:
-    assert list(template["Resources"]["Api"]["Properties"]["Body"]["paths"]) == ["$default"]
+    assert list(properties_of(template, "Api")["Body"]["paths"]) == ["$default"]
 
 
 def _parameters_in(value: Any) -> set[str]:
@@ -235,43 +276,47 @@ def _parameters_in(value: Any) -> set[str]:
 
 
 def test_every_parameter_of_the_function_publishes_a_version(template: Template) -> None:
-    resources = template["Resources"]
-    (version,) = (one for one in resources.values() if one["Type"] == "AWS::Lambda::Version")
-    function = resources["PokemonNames"]["Properties"]
+    (version,) = _of_type(template, "AWS::Lambda::Version").values()
     unversioned = {"ReservedConcurrentExecutions", "Code", "Tags"}
-    versioned = [value for name, value in function.items() if name not in unversioned]
-    wanted = _parameters_in(versioned) & template["Parameters"].keys() | {"SharedCache"}  # by its condition
-    assert set(re.findall(r"\$\{(\w+)\}", version["Properties"]["Description"]["Fn::Sub"])) == wanted
+    items = properties_of(template, "PokemonNames").items()
+    versioned = [value for name, value in items if name not in unversioned]
+    wanted = _parameters_in(versioned) & template["Parameters"].keys()
+    wanted |= {"SharedCache"}  # by its condition
+    assert set(re.findall(r"\$\{(\w+)\}", version["Description"]["Fn::Sub"])) == wanted
 
 
-def test_callers_take_the_published_version(template: Template) -> None:
-    default = template["Resources"]["Api"]["Properties"]["Body"]["paths"]["$default"]
+def test_every_source_calls_the_published_version(template: Template) -> None:
+    default = properties_of(template, "Api")["Body"]["paths"]["$default"]
     integration = default["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
     assert "${PokemonNamesAliaslive}" in integration["uri"]["Fn::Sub"]
     for name in ("Requests", "Topic", "Rule", "Upload", "Refresh"):
-        assert '{"Ref": "PokemonNamesAliaslive"}' in json.dumps(template["Resources"][f"PokemonNames{name}"])
+        source = json.dumps(properties_of(template, f"PokemonNames{name}"))
+        assert '{"Ref": "PokemonNamesAliaslive"}' in source
     assert template["Outputs"]["FunctionArn"]["Value"] == {"Ref": "PokemonNamesAliaslive"}
 
 
-def test_an_event_that_fails_for_good_goes_to_the_failure_queue(template: Template) -> None:
+def test_an_event_whose_attempts_all_fail_goes_to_the_failure_queue(template: Template) -> None:
     (alias,) = _of_type(template, "AWS::Lambda::Alias").values()
     (failing,) = _of_type(template, "AWS::Lambda::EventInvokeConfig").values()
     assert failing["Qualifier"] == alias["Name"]
-    assert failing["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["Failures", "Arn"]}}}
+    assert failing["DestinationConfig"] == {
+        "OnFailure": {"Destination": {"Fn::GetAtt": ["Failures", "Arn"]}},
+    }
 
 
-def test_who_calls_the_api_must_sign_where_the_parameter_says_so(template: Template) -> None:
-    body = template["Resources"]["Api"]["Properties"]["Body"]
+def test_callers_of_the_api_must_sign_if_the_parameter_says_so(template: Template) -> None:
+    body = properties_of(template, "Api")["Body"]
     assert list(body["components"]["securitySchemes"]) == ["AWS_IAM"]
     security = body["paths"]["$default"]["x-amazon-apigateway-any-method"]["security"]
     assert security == {"Fn::If": ["HasAuthorization", [{"AWS_IAM": []}], []]}
 
 
 def _of_type(template: Template, kind: str) -> dict[str, dict[str, Any]]:
-    return {name: one["Properties"] for name, one in template["Resources"].items() if one["Type"] == kind}
+    resources = template["Resources"].items()
+    return {name: one["Properties"] for name, one in resources if one["Type"] == kind}
 
 
-def test_production_moves_to_a_new_version_by_and_by_and_back_on_an_alarm() -> None:
+def test_production_moves_to_a_new_version_in_steps_and_an_alarm_rolls_it_back() -> None:
     samconfig = tomllib.loads((EVENTS.parent / "samconfig.toml").read_text(encoding="utf-8"))
     overrides = samconfig["prod"]["deploy"]["parameters"]["parameter_overrides"].split()
     template = stack.translate(**dict(one.split("=") for one in overrides))
@@ -280,24 +325,32 @@ def test_production_moves_to_a_new_version_by_and_by_and_back_on_an_alarm() -> N
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     condition, alarms, none = group["AlarmConfiguration"]["Fn::If"]
     assert (condition, none) == ("IsGradual", {})
-    ours = [name for name in _of_type(template, "AWS::CloudWatch::Alarm") if name != "DeadLettersAlarm"]
-    assert alarms == {"Enabled": True, "Alarms": [{"Name": {"Ref": name}} for name in ours]}
+    names = _of_type(template, "AWS::CloudWatch::Alarm").keys() - {"DeadLettersAlarm"}
+    assert alarms["Enabled"] is True
+    assert {one["Name"]["Ref"] for one in alarms["Alarms"]} == names
 
 
 def test_codedeploy_may_move_this_functions_alias_alone(template: Template) -> None:
-    move, watch = _statements(template["Resources"]["Deployer"]["Properties"]["Policies"])
-    assert move["Resource"] == [{"Fn::GetAtt": ["PokemonNames", "Arn"]}, {"Fn::Sub": "${PokemonNames.Arn}:*"}]
+    move, watch = _statements(properties_of(template, "Deployer")["Policies"])
+    assert move["Resource"] == [
+        {"Fn::GetAtt": ["PokemonNames", "Arn"]},
+        {"Fn::Sub": "${PokemonNames.Arn}:*"},
+    ]
     assert watch["Resource"]["Fn::Sub"].endswith(":alarm:${AWS::StackName}-*")
 
 
+def receivers(made: Made) -> list[tuple[str, str]]:
+    topic = boto3.client("sns").list_subscriptions_by_topic(TopicArn=made["Alarms"])
+    return [(one["Protocol"], one["Endpoint"]) for one in topic["Subscriptions"]]
+
+
 @deployed(AlarmEmail="ash@example.com")
-def test_alarms_are_mailed_to_whom_the_parameter_names(made: Made) -> None:
-    (subscription,) = boto3.client("sns").list_subscriptions_by_topic(TopicArn=made["Alarms"])["Subscriptions"]
-    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ash@example.com")
+def test_alarms_go_to_the_address_in_the_parameter(made: Made) -> None:
+    assert receivers(made) == [("email", "ash@example.com")]
 
 
-def test_without_one_to_nobody(made: Made) -> None:
-    assert boto3.client("sns").list_subscriptions_by_topic(TopicArn=made["Alarms"])["Subscriptions"] == []
+def test_without_an_address_alarms_go_to_nobody(made: Made) -> None:
+    assert receivers(made) == []
 
 
 @pytest.fixture
@@ -307,16 +360,18 @@ def output(
     pokeapi: PokeAPI,
     capsys: pytest.CaptureFixture[str],
 ) -> list[dict[str, Any]]:
-    """Give what the app prints when a name is lost, another does not exist, and there is no table."""
+    """Return what the app prints of a retryable failure, a missing number and a missing table."""
     pokeapi.answers = {2: answers.text(403, "Forbidden")}
-    load_app(NAMES_TABLE="nowhere", POWERTOOLS_SERVICE_NAME="pokemon-names").handler({"range": "1-2,1026"}, Context())
+    app = load_app(NAMES_TABLE="nowhere", POWERTOOLS_SERVICE_NAME="pokemon-names")
+    app.handler({"range": "1-2,1026"}, Context())
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 @pytest.fixture
 def measured(output: list[dict[str, Any]]) -> set[tuple[str, ...]]:
-    """Give every metric of the app by its namespace, its name and its dimensions' names."""
-    directives = [one for line in output if "_aws" in line for one in line["_aws"]["CloudWatchMetrics"]]
+    """Return every metric of the app as its namespace, its name and its dimensions' names."""
+    lines = [line["_aws"] for line in output if "_aws" in line]
+    directives = [one for line in lines for one in line["CloudWatchMetrics"]]
     return {
         (one["Namespace"], metric["Name"], *sorted(dimensions))
         for one in directives
@@ -339,7 +394,8 @@ def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
 
 
 def _metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one] or [alarm]
+    metrics = [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    return metrics or [alarm]
 
 
 def test_alarms_watch_what_is_measured_and_go_to_the_topic(
@@ -374,21 +430,23 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
                 assert dimensions["service"] == "pokemon-names"
 
 
-def test_the_slow_alarm_rings_before_a_deadline(template: Template) -> None:
-    threshold = template["Resources"]["SlowAlarm"]["Properties"]["Threshold"] / 1000
-    timeout = template["Resources"]["PokemonNames"]["Properties"]["Timeout"]
+def test_the_slow_alarm_is_set_off_before_a_deadline(template: Template) -> None:
+    threshold = properties_of(template, "SlowAlarm")["Threshold"] / 1000
+    timeout = properties_of(template, "PokemonNames")["Timeout"]
     assert 0.8 * timeout <= threshold < min(Http.patience, timeout) - MARGIN_SECONDS
 
 
-def test_names_lost_are_counted_of_every_strategy(template: Template) -> None:
-    share, *metrics = template["Resources"]["LostAlarm"]["Properties"]["Metrics"]
-    watched = {
-        one["Id"]: (one["MetricStat"]["Metric"]["MetricName"], one["MetricStat"]["Metric"]["Dimensions"][1]["Value"])
-        for one in metrics
-    }
-    lost, asked = (re.findall(r"\w\d", group) for group in re.findall(r"\[(.*?)\]", share["Expression"]))
-    assert sorted(watched[one] for one in lost) == sorted(("Lost", strategy) for strategy in STRATEGIES)
-    assert sorted(watched[one] for one in asked) == sorted(product(("Lost", "Names"), STRATEGIES))
+def test_the_lost_alarm_counts_every_strategy(template: Template) -> None:
+    share, *others = properties_of(template, "LostAlarm")["Metrics"]
+    metrics = {one["Id"]: one["MetricStat"]["Metric"] for one in others}
+
+    def summed(ids: str) -> list[tuple[str, str]]:
+        found = [metrics[one] for one in ids.split(", ")]
+        return sorted((one["MetricName"], one["Dimensions"][1]["Value"]) for one in found)
+
+    lost, asked = re.findall(r"\[(.*?)\]", share["Expression"])
+    assert summed(lost) == sorted(product(["Lost"], STRATEGIES))
+    assert summed(asked) == sorted(product(["Lost", "Names"], STRATEGIES))
 
 
 def _widgets() -> list[dict[str, Any]]:
@@ -398,27 +456,33 @@ def _widgets() -> list[dict[str, Any]]:
 
 def test_the_dashboard_shows_what_is_measured(made: Made, measured: set[tuple[str, ...]]) -> None:
     rows = [row for widget in _widgets() for row in widget["metrics"]]
-    expressions = [row[0]["expression"] for row in rows if isinstance(row[0], dict)]
-    searched = [found for one in expressions for found in re.findall(r"SEARCH\('\{(.*?)\} (.*?)'", one)]
-    for schema, terms in searched:
+    expressions = "\n".join(row[0]["expression"] for row in rows if isinstance(row[0], dict))
+    search = r"""SEARCH\('\{(.*?)\} service="(.*?)" MetricName="(\w+)"'"""
+    searched = re.findall(search, expressions)
+    for schema, service, name in searched:
         namespace, *dimensions = schema.split(",")
-        service, name = re.fullmatch(r'service="(.*)" MetricName="(\w+)"', terms).groups()  # type: ignore[union-attr]
         assert service == "pokemon-names"
         assert (namespace, name, *sorted(dimensions)) in measured
-    assert len(searched) == sum(one.count("SEARCH") for one in expressions)
+    assert len(searched) == expressions.count("SEARCH")
     named = [row for row in rows if isinstance(row[0], str) and row[0] != "..."]
     queues = [row for row in named if row[0] == "AWS/SQS"]
-    assert {row[1] for row in queues} == {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
+    assert {row[1] for row in queues} == {
+        "ApproximateNumberOfMessagesVisible",
+        "ApproximateAgeOfOldestMessage",
+    }
     assert {row[3] for row in queues} == {
         made[queue].rpartition("/")[2] for queue in ("Requests", "DeadRequests", "Failures")
     }
     functions = [row for row in named if row not in queues]
     assert {row[1] for row in functions} == LAMBDA
-    assert all((row[0], *row[2:4]) == ("AWS/Lambda", "FunctionName", made["PokemonNames"]) for row in functions)
+    of_the_function = ("AWS/Lambda", "FunctionName", made["PokemonNames"])
+    assert {(row[0], *row[2:4]) for row in functions} == {of_the_function}
 
 
 @pytest.mark.usefixtures("made")
-def test_every_metric_of_the_app_but_single_requests_is_on_it(measured: set[tuple[str, ...]]) -> None:
+def test_the_dashboard_shows_every_metric_but_request_time(
+    measured: set[tuple[str, ...]],
+) -> None:
     shown = set(re.findall(r'MetricName="(\w+)"', json.dumps(_widgets()).replace('\\"', '"')))
     assert shown == {name for _, name, *_ in measured} - {"RequestTime"}
 
@@ -429,35 +493,38 @@ def test_every_metric_of_the_app_but_single_requests_is_on_it(measured: set[tupl
     indirect=["made"],
 )
 def test_the_cost_is_of_the_functions_memory_and_architecture(made: Made, price: str) -> None:
-    memory = boto3.client("lambda").get_function_configuration(FunctionName=made["PokemonNames"])["MemorySize"]
     (cost,) = (widget for widget in _widgets() if "USD" in widget["title"])
+    memory = function(made)["MemorySize"]
     formula = f"ms / 1000 * {memory} / 1024 * {price} + calls * 0.0000002"
     assert cost["metrics"][-1][0]["expression"] == formula
 
 
-# What Lambda itself logs of an invocation that raised, and in its report; the rest is the app's.
+# Fields that Lambda logs of an invocation that raised, and in its report. The others are the app's.
 LAMBDAS_FIELDS = {"requestId", "errorType", "errorMessage", "AWSRequestId"}
 LAMBDAS_FIELDS |= {"record.requestId", "record.status", "record.errorType"}
 REFUSED = {"error"}  # of "invalid request"
 
 
 def _flat(value: Any, name: str = "") -> Iterator[str]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, list):
+        value = dict(enumerate(value))
     yield name
-    for key, item in items:
+    for key, item in value.items() if isinstance(value, dict) else ():
         yield from _flat(item, f"{name}.{key}".lstrip("."))
 
 
 @pytest.mark.parametrize("name", ["FailedInvocations", "SlowInvocations", "LostNumbers"])
-def test_a_saved_query_asks_for_fields_that_are_logged(
+def test_a_saved_query_reads_fields_that_are_logged(
     template: Template, output: list[dict[str, Any]], name: str
 ) -> None:
-    query = template["Resources"][name]["Properties"]
+    query = properties_of(template, name)
     assert query["LogGroupNames"] == [{"Ref": "Logs"}]
     (line,) = (one for one in output if one.get("message") == "fetched")
     aliases = set(re.findall(r"\b(?:as|into) (\w+)", query["QueryString"])) | {"line", "failure"}
     text = re.sub(r'"[^"]*"', "", query["QueryString"])
     words = set(re.findall(r"(?<![@\w.])[a-zA-Z_]\w*(?:\.\w+)*(?![\w(])", text))
-    fields = {re.sub(r"^line\.", "", re.sub(r"^failure\.", "lost.0.", word)) for word in words - aliases}
-    syntax = {"fields", "filter", "display", "sort", "limit", "stats", "unnest", "by", "as", "into", "in", "or", "and"}
-    assert fields - syntax - {"desc"} <= set(_flat(line)) | LAMBDAS_FIELDS | REFUSED
+    syntax = {"fields", "filter", "display", "sort", "desc", "limit", "stats", "by", "unnest"}
+    syntax |= {"as", "into", "in", "or", "and"}
+    read = (word.removeprefix("line.") for word in words - aliases - syntax)
+    fields = {re.sub(r"^failure\.", "lost.0.", word) for word in read}
+    assert fields <= set(_flat(line)) | LAMBDAS_FIELDS | REFUSED
