@@ -1,4 +1,4 @@
-# `make run` and `make test` need Python 3.11 or later; `make test-sam` needs Docker and Python 3.13, too.
+# `make run` and `make test` need Python 3.11 or later, `make test-sam` also Docker and Python 3.13.
 PYTHON ?= python3
 VENV ?= .venv
 EVENT ?= events/direct.json
@@ -8,24 +8,32 @@ DELAY ?= 0.05
 TO ?= $(VENV)/race.html
 
 bin := $(VENV)/bin
-# What a failed test leaves for inspection lies in the virtual environment, not in the system's folder.
+# What a failed test leaves for inspection is in the virtual environment, not in /tmp.
 pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
-compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-strip-extras \
-	--custom-compile-command 'make lock' $(UPGRADE)
+compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
+	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run race test fuzz test-sam test-browser check format build docs pokeapi bench audit lock clean
+.PHONY: run race test fuzz test-sam test-browser check format build docs pokeapi bench audit
+.PHONY: lock clean
 
-faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED)) $(addprefix --weather ,$(WEATHER))
+faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED)) \
+	$(addprefix --weather ,$(WEATHER))
+live = $(if $(LIVE),--live)
+range = $(if $(RANGE),--range '$(RANGE)')
 
-run: $(VENV)/run  ## the names of a range; RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1 LOGS=1
-	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(EVENT) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(LOGS),--logs) \
-		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGY),--strategy '$(STRATEGY)')
+# RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1
+# LOGS=1
+run: $(VENV)/run  ## the names of a range
+	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(EVENT) --delay $(DELAY) $(faults) $(live) \
+		$(if $(LOGS),--logs) $(range) $(if $(STRATEGY),--strategy '$(STRATEGY)')
 
-race: $(VENV)/run  ## the page of a race, as a file; RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 OPEN=1 TO=race.html, or .svg
-	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(if $(LIVE),--live) $(if $(OPEN),--open) \
-		$(if $(RANGE),--range '$(RANGE)') $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
+# RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 OPEN=1 TO=race.html, or .svg
+race: $(VENV)/run  ## the page of a race, as a file
+	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(live) \
+		$(if $(OPEN),--open) $(range) $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
 
-test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage; ARGS=tests/test_web.py for some, without
+# ARGS=tests/test_http.py for some of them, without coverage
+test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage
 	$(pytest) -n auto -m 'not sam and not browser and not fuzz' $(or $(ARGS),--cov)
 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
@@ -47,22 +55,27 @@ format: $(VENV)/test
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
-build:  ## `sam build`, and the package's bytecode: Lambda could not keep it, and would compile at every cold start; CONFIG=prod
+# Lambda cannot store bytecode, and would compile the package at every cold start. CONFIG=prod
+build:  ## `sam build`, and the package's bytecode
 	sam build $(addprefix --config-env ,$(CONFIG))
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
 docs: $(VENV)/test  ## the page for people of the API's description for programs
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
 
-pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C; HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
-	@$(bin)/python -m tests.tools.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) $(if $(BODIES),--bodies '$(BODIES)')
+# HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
+pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
+	@$(bin)/python -m tests.tools.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) \
+		$(if $(BODIES),--bodies '$(BODIES)')
 
-bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores; BODIES= PAIRS= SMALL=1
-	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
+# BODIES= PAIRS= SMALL=1
+bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores
+	@for tool in nginx taskset curl h2load; do \
+		command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench --pairs $(or $(PAIRS),5) $(if $(SMALL),--small) \
 		$(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
 
-audit: | $(bin)/pip  ## known vulnerabilities of what is deployed, and the template's security; needs the network
+audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
 	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
@@ -93,5 +106,6 @@ $(VENV)/sam: tests/requirements-sam.txt
 	@touch $@
 
 $(bin)/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=… names one")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Python 3.11 or later is needed; PYTHON=… names one")'
 	$(PYTHON) -m venv $(VENV)

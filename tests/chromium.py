@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
-MISSING = "the browser tests need Chromium: `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
+REMEDY = "`apt-get install chromium`, or `.venv/bin/playwright install chromium`"
 
 
 @contextmanager
@@ -20,22 +20,33 @@ def chromium() -> Iterator[Browser]:
         with sync_playwright() as playwright, _launch(playwright) as browser:
             yield browser
     finally:
-        # Its helpers end a moment after it, and a container's init may take a second to notice.
-        late = monotonic() + 10
-        while left := _orphans() - before:
-            assert monotonic() < late, f"left behind: processes {left}"
-            sleep(0.05)
+        _wait_for_helpers(before)
 
 
 def _launch(playwright: Playwright) -> Browser:
     try:
         return playwright.chromium.launch(executable_path=shutil.which("chromium"))
     except Error as error:
-        why, *_ = str(error).splitlines()
-        pytest.exit(f"{MISSING} ({why})", returncode=1)
+        reason, *_ = str(error).splitlines()
+        pytest.exit(f"the browser tests need Chromium: {REMEDY} ({reason})", returncode=1)
+
+
+def _wait_for_helpers(before: set[str]) -> None:
+    """Wait until only the orphans from before are left.
+
+    A browser's helpers end a moment after it, and a container's init may take a second to notice.
+    """
+    deadline = monotonic() + 10
+    while True:
+        left = _orphans() - before
+        if not left:
+            return
+        assert monotonic() < deadline, f"left behind: processes {left}"
+        sleep(0.05)
 
 
 def _orphans() -> set[str]:
     """Return the ids of Chromium's processes whose parent has ended."""
-    found = subprocess.run(["pgrep", "-P", "1", "chrom"], stdout=subprocess.PIPE, text=True, check=False)
+    command = ["pgrep", "-P", "1", "chrom"]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     return set(found.stdout.split())

@@ -1,3 +1,5 @@
+"""Fixtures and helpers that several test files share."""
+
 import gc
 import importlib
 import json
@@ -5,6 +7,7 @@ import logging
 import math
 import os
 import ssl
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,52 +28,69 @@ from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.core.config import DefaultConfig
 
-from pokemon_names import bucket as bucket_module
-from pokemon_names import retry, window
-from pokemon_names.cache import Cache
-from pokemon_names.client import Clients
-from pokemon_names.fetch import fetch
-from pokemon_names.outcome import Failed, Fetched, Found
-from pokemon_names.request import Request
-from pokemon_names.window import Window
+from pokemon_names.fetching import retry, window
+from pokemon_names.fetching.cache import Cache
+from pokemon_names.fetching.client import Clients
+from pokemon_names.fetching.strategies import fetch
+from pokemon_names.fetching.window import Window
+from pokemon_names.model import STRATEGIES, Failure, Fetched, Found, Request
+from pokemon_names.stores import s3
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.bodies import pokemon
 
 settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
 settings.register_profile(
-    "fuzz", deadline=None, derandomize=False, max_examples=10_000, suppress_health_check=list(HealthCheck)
+    "fuzz",
+    deadline=None,
+    derandomize=False,
+    max_examples=10_000,
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("default")
 
-EVENTS = Path(__file__).parent.parent / "events"
-
+ROOT = Path(__file__).parent.parent
+EVENTS = ROOT / "events"
 REGION = "eu-central-1"
+NAMES = {number: listed.name for number, listed in pokemon().items()}
 
-BOTH_CLIENTS = ["gather", "sync"]  # the first strategy uses the async client, the second the blocking one
+# The first strategy uses the async client, the second the blocking one.
+BOTH_CLIENTS = ["gather", "sync"]
 both_clients = pytest.mark.parametrize("strategy", BOTH_CLIENTS)
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 
 Handle = Callable[..., dict[str, Any]]
-Kept = Callable[[], dict[str, dict[str, Any]]]
+LoadApp = Callable[..., ModuleType]
+ReadReports = Callable[[], dict[str, dict[str, Any]]]
+Capture = pytest.CaptureFixture[str]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers a core, because tests wait as much as they compute; at most 8: each imports for seconds."""
-    return min(8, 2 * (os.cpu_count() or 1))
+    """Return two workers a core, because tests wait as much as they compute.
+
+    At most eight, because each imports for seconds.
+    """
+    cores = os.cpu_count() or 1
+    return min(8, 2 * cores)
 
 
-def names(result: Fetched) -> list[str]:
-    return [outcome.name for outcome in result.outcomes if isinstance(outcome, Found)]
+def make_request(**fields: Any) -> Request:
+    return Request.parse(fields, max_numbers=1500)
 
 
-def failures(result: Fetched) -> list[Failed]:
-    return [outcome for outcome in result.outcomes if isinstance(outcome, Failed)]
+def names_of(fetched: Fetched) -> list[str]:
+    return [result.name for result in fetched.results if isinstance(result, Found)]
+
+
+def failures_of(fetched: Fetched) -> list[Failure]:
+    return [result for result in fetched.results if isinstance(result, Failure)]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let retries wait for hundredths of what they do otherwise, and as often."""
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(retry, "MAX_WAIT", 0.02)
+    """Shorten the waits before retries to a hundredth or so."""
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(retry, "MAX_DELAY", 0.02)
     monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
     monkeypatch.setattr(window, "MAX_PAUSE", 0.02)
 
@@ -82,7 +102,7 @@ def pokeapi() -> PokeAPI:
 
 @pytest.fixture
 def url(pokeapi: PokeAPI) -> Iterator[str]:
-    """Where the local PokeAPI answers."""
+    """Serve the local PokeAPI, and yield its URL."""
     with serving(pokeapi) as port:
         yield f"http://127.0.0.1:{port}/api/v2"
 
@@ -91,12 +111,13 @@ def url(pokeapi: PokeAPI) -> Iterator[str]:
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     """Make a certificate authority that SSL_CERT_FILE names."""
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    file = str(tmp_path / "ca.pem")
+    authority.cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", file)
     return authority
 
 
-def certified(certificate: trustme.LeafCert) -> ssl.SSLContext:
+def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     """Return the TLS context of a server that has the certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(context)
@@ -106,21 +127,27 @@ def certified(certificate: trustme.LeafCert) -> ssl.SSLContext:
 @pytest.fixture
 def tls(authority: trustme.CA) -> ssl.SSLContext:
     """Make the TLS context of a server that is trusted."""
-    return certified(authority.issue_cert("localhost"))
+    return server_context(authority.issue_cert("localhost"))
 
 
 @pytest.fixture
-def load_app(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
-    """Load the app with these environment variables beside POKEAPI_URL."""
-    return lambda **environment: load(monkeypatch, **{"POKEAPI_URL": url, **environment})
+def load_app(url: str, monkeypatch: pytest.MonkeyPatch) -> LoadApp:
+    """Return a function that loads the app with environment variables beside POKEAPI_URL."""
+
+    def load_app(**environment: str) -> ModuleType:
+        return load(monkeypatch, **{"POKEAPI_URL": url, **environment})
+
+    return load_app
 
 
 def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
     """Load the app as a new Lambda environment does."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    # Powertools keeps its logger, with the stdout that it found, and its cold start as long as the process lives.
-    logging.Logger.manager.loggerDict.pop(os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names"), None)
+    # Powertools holds its logger, with the stdout that it found, for as long as the process lives;
+    # and whether there was a cold start.
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names")
+    logging.Logger.manager.loggerDict.pop(service, None)
     monkeypatch.setattr(powertools_logger, "is_cold_start", True)
     sys.modules.pop("pokemon_names.app", None)
     app = importlib.import_module("pokemon_names.app")
@@ -129,8 +156,8 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
 
 
 @pytest.fixture
-def handle(load_app: Callable[..., ModuleType]) -> Handle:
-    """Invoke the handler of one Lambda environment, which the first invocation starts."""
+def handle(load_app: LoadApp) -> Handle:
+    """Return the handler of one Lambda environment, which the first invocation starts."""
     app = cache(load_app)
 
     def handle(event: Any) -> dict[str, Any]:
@@ -143,7 +170,7 @@ def handle(load_app: Callable[..., ModuleType]) -> Handle:
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
-    """Set what boto3 insists on, which opens nobody's account."""
+    """Set the credentials that boto3 insists on; they open nobody's account."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "testing")
@@ -160,7 +187,7 @@ def account(config: DefaultConfig | None = None) -> Iterator[None]:
 
 @cache
 def _session() -> boto3.Session:
-    """Return one session for all accounts: each session reads megabytes of JSON for its first clients."""
+    """Return the session of all accounts, because each reads megabytes for its first clients."""
     return boto3.Session()
 
 
@@ -172,33 +199,41 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
-    """Make a bucket; gives boto3's own view of it."""
-    monkeypatch.setattr(bucket_module, "KEEP_SECONDS", 10.0)  # importing boto3 among other tests
+def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001  it is made in the account
+    """Make a bucket, and return boto3's own view of it."""
+    monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 among other tests
+    location = {"LocationConstraint": REGION}
     return boto3.resource("s3").create_bucket(
-        Bucket="pokemon-names", CreateBucketConfiguration={"LocationConstraint": REGION}
+        Bucket="pokemon-names", CreateBucketConfiguration=location
     )
 
 
 @pytest.fixture
-def keeping(load_app: Callable[..., ModuleType], bucket: Any) -> Handle:
-    """Invoke the handler of one Lambda environment that has the bucket."""
+def handle_with_bucket(load_app: LoadApp, bucket: Any) -> Handle:
+    """Return the handler of one Lambda environment that has the bucket."""
     app = load_app(RESULTS_BUCKET=bucket.name)
     return lambda event: app.handler(event, Context())
 
 
 @pytest.fixture
-def kept(bucket: Any) -> Kept:
-    """Read all reports in the bucket, by their keys."""
+def read_reports(bucket: Any) -> ReadReports:
+    """Return a function that reads all reports in the bucket, by their keys."""
+    return lambda: reports_in(bucket)
 
-    def kept() -> dict[str, dict[str, Any]]:
-        return {one.key: json.load(one.get()["Body"]) for one in bucket.objects.filter(Prefix="results/")}
 
-    return kept
+def reports_in(bucket: Any) -> dict[str, dict[str, Any]]:
+    """Return all reports in a bucket, by their keys."""
+    reports = {}
+    for listed in bucket.objects.filter(Prefix="results/"):
+        reports[listed.key] = json.load(listed.get()["Body"])
+    return reports
 
 
 class TimingOut(Clients):
-    """Clients whose first requests for some numbers raise at once what a timeout raises; all of them by default."""
+    """Clients whose first requests for some numbers raise at once what a timeout raises.
+
+    By default all requests for these numbers do.
+    """
 
     def __init__(self, base_url: str, *numbers: int, times: float = math.inf) -> None:
         super().__init__(base_url)
@@ -221,13 +256,14 @@ class TimingOut(Clients):
 def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.MarkDecorator:
     """Parametrize a test by strategy and value.
 
-    Every value meets both clients, and the smoke case the strategies that share the async client with gather.
+    Every value meets both clients. The strategies that share the async client with gather meet the
+    smoke value alone.
     """
     cases = [*product(BOTH_CLIENTS, values), ("sequential", smoke), ("index", smoke)]
     return pytest.mark.parametrize(("strategy", name), cases)
 
 
-async def fetched(
+async def fetch_range(
     clients: Clients | str,
     *,
     size: int = 100,
@@ -236,13 +272,60 @@ async def fetched(
     cache: Cache | None = None,
     **fields: Any,
 ) -> Fetched:
-    """Fetch in so many seconds what a request of these fields asks for."""
-    clients = Clients(clients) if isinstance(clients, str) else clients
+    """Fetch what a request with these fields asks for, within so many seconds.
+
+    For a URL there are new clients.
+    """
+    if isinstance(clients, str):
+        clients = Clients(clients)
     deadline = time.monotonic() + seconds
-    return await fetch(Request(**fields), clients, cache or Cache(0), Window(size), deadline, straggler_timeout)
+    return await fetch(
+        make_request(**fields),
+        clients,
+        cache or Cache(0),
+        Window(size),
+        deadline,
+        straggler_timeout,
+    )
 
 
 def sample(name: str) -> dict[str, Any]:
-    """Read a sample event as it lies in events/."""
+    """Return a sample event, as events/ has it."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
     return event
+
+
+def http_event(
+    path: str, accept: str | None = None, method: str = "GET", **query: str
+) -> dict[str, Any]:
+    """Return the event that an HTTP API makes of a request."""
+    event = sample("http-api")
+    event["rawPath"] = path
+    event["queryStringParameters"] = query
+    event["requestContext"]["http"]["method"] = method
+    if accept is not None:
+        event["headers"]["accept"] = accept
+    return event
+
+
+def header_of(reply: dict[str, Any], name: str) -> Any:
+    """Return a header of an HTTP reply in either shape, None where it has none of that name."""
+    if "headers" in reply:
+        return reply["headers"].get(name)
+    (value,) = reply["multiValueHeaders"].get(name, [None])
+    return value
+
+
+def run_module(
+    module: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a module to its end, in a process of its own that has these environment variables."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

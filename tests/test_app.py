@@ -1,20 +1,48 @@
+"""What the handler does whatever the source: logs, metrics, limits, and what it imports."""
+
 import io
 import json
 import logging
 import subprocess
 import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pokemon_names.request import InvalidRequest
-from tests.conftest import EVENTS, Handle, sample
+from pokemon_names.model import STRATEGIES, InvalidRequest
+from tests.conftest import EVENTS, ROOT, Capture, Handle, LoadApp, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
-Capture = pytest.CaptureFixture[str]
+GATHERED = {("pokemon-names", "gather")}
+HTTP_SAMPLES = ("http-api", "rest-api", "function-url", "alb", "alb-multi-value")
+TRACE_ID = "Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"
+
+# What an invocation of one source need not import. Of botocore, Powertools imports the __init__.
+UNUSED_MODULES = {
+    "aiohttp",
+    "aws_lambda_powertools.event_handler",
+    "aws_lambda_powertools.utilities.batch",
+    "aws_lambda_powertools.utilities.data_classes",
+    "boto3",
+    "botocore.session",
+    "pokemon_names.sources.messages",
+    "pokemon_names.sources.s3",
+    "pokemon_names.sources.stepfunctions",
+    "pokemon_names.views.pages",
+    "pydantic",
+}
+
+# It ends as abruptly as tests/tools/invoke.py, which says why.
+INVOKE_AND_PRINT_MODULES = """
+import json, os, sys
+from tests.tools.invoke import invoke
+with open(sys.argv[1]) as event:
+    invoke(json.load(event))
+print(*sys.modules, file=sys.stderr, flush=True)
+os._exit(0)
+"""
 
 
 class Output:
@@ -31,6 +59,8 @@ class Output:
 
 @pytest.fixture
 def invoke(handle: Handle, capsys: Capture) -> Callable[[Any], Output]:
+    """Return a function that invokes the handler and returns what it wrote."""
+
     def invoke(event: Any) -> Output:
         capsys.readouterr()
         handle(event)
@@ -44,21 +74,29 @@ Invoke = Callable[[Any], Output]
 
 def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> None:
     (line,) = invoke({"range": "1-3,1026"}).logs
-    assert (line["level"], line["message"], line["service"]) == ("INFO", "fetched", "pokemon-names")
+    assert line["level"] == "INFO"
+    assert line["message"] == "fetched"
+    assert line["service"] == "pokemon-names"
     assert line["function_name"] == Context.function_name
     assert line["function_memory_size"] == Context.memory_limit_in_mb
     assert line["function_request_id"] == Context.aws_request_id
     report = line["report"]
-    assert (report["range"], report["count"], report["failures"]) == ("1-3,1026", 3, {"not_found": 1})
+    assert report["range"] == "1-3,1026"
+    assert report["count"] == 3
+    assert report["failures"] == {"not_found": 1}
     assert report["timing"]["requests"] == 4
     assert report["timing"]["total_ms"] > 0
 
 
-def test_httpx_adds_no_line_for_each_request(handle: Handle, caplog: pytest.LogCaptureFixture) -> None:
+def test_httpx_adds_no_line_for_each_request(
+    handle: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
     logging.getLogger("httpx").setLevel(logging.NOTSET)
     caplog.set_level(logging.INFO)
     handle({"range": "1-3"})
-    assert [(record.name, record.message) for record in caplog.records] == [("pokemon-names", "fetched")]
+    (record,) = caplog.records
+    assert record.name == "pokemon-names"
+    assert record.message == "fetched"
 
 
 def test_only_the_first_invocation_is_a_cold_start(invoke: Invoke) -> None:
@@ -74,28 +112,31 @@ def test_only_the_first_invocation_is_a_cold_start(invoke: Invoke) -> None:
         ("http-api", "TrVVWjAhliAEP5g="),
         ("function-url", "5f0c2f1e-8a3b-4d6c-9e7f-1a2b3c4d5e6f"),
         ("rest-api", "0c8f5e2a-1d7b-4a39-b6e4-7f2c9d8a5b13"),
-        ("alb", "Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"),
-        ("alb-multi-value", "Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"),
+        ("alb", TRACE_ID),
+        ("alb-multi-value", TRACE_ID),
     ],
 )
-def test_the_correlation_id_is_the_sources_own(invoke: Invoke, name: str, correlation_id: str) -> None:
+def test_the_correlation_id_is_the_sources_own(
+    invoke: Invoke, name: str, correlation_id: str
+) -> None:
     assert invoke(sample(name)).logs[0]["correlation_id"] == correlation_id
 
 
-def test_logs_never_hold_a_callers_headers(load_app: Callable[..., ModuleType], capsys: Capture) -> None:
+def test_logs_never_hold_a_callers_headers(load_app: LoadApp, capsys: Capture) -> None:
+    secrets = {"authorization": "secret", "x-amzn-trace-id": f"secret;{TRACE_ID};secret"}
     app = load_app(POWERTOOLS_LOGGER_LOG_EVENT="true")
-    for name in ("http-api", "rest-api", "function-url", "alb", "alb-multi-value"):
+    for name in HTTP_SAMPLES:
         event = sample(name)
         event["requestContext"].pop("requestId", None)
-        secret = {"authorization": "hush", "x-amzn-trace-id": "hush;Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d;hush"}
-        if "multiValueHeaders" in event:
-            event["multiValueHeaders"] |= {key: [value] for key, value in secret.items()}
-        else:
-            event["headers"] |= secret
+        for header, value in secrets.items():
+            if "multiValueHeaders" in event:
+                event["multiValueHeaders"][header] = [value]
+            else:
+                event["headers"][header] = value
         app.handler(event, Context())
     output = capsys.readouterr().out
-    assert "hush" not in output
-    assert output.count('"correlation_id":"Root=1-6921e0a1-3c5f0e7b1a2d4c6f8e0b9a7d"') == 5
+    assert "secret" not in output
+    assert output.count(f'"correlation_id":"{TRACE_ID}"') == len(HTTP_SAMPLES)
 
 
 def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
@@ -103,43 +144,59 @@ def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
     units: dict[str, str] = {}
     for line in output.metrics:
         (definition,) = line["_aws"]["CloudWatchMetrics"]
+        (dimensions,) = definition["Dimensions"]
         assert definition["Namespace"] == "PokemonNames"
-        assert [set(dimensions) for dimensions in definition["Dimensions"]] == [{"service", "strategy"}]
-        assert (line["service"], line["strategy"]) == ("pokemon-names", "gather")
+        assert set(dimensions) == {"service", "strategy"}
+        assert line["service"] == "pokemon-names"
+        assert line["strategy"] == "gather"
         units |= {metric["Name"]: metric["Unit"] for metric in definition["Metrics"]}
-    counts = {"Names": [3], "Failures": [1], "Lost": [0], "Retries": [0], "CacheHits": [0], "ColdStart": [1]}
-    assert units == dict.fromkeys(counts, "Count") | {"FetchTime": "Milliseconds", "RequestTime": "Milliseconds"}
+    counts = {
+        "Names": [3],
+        "Failures": [1],
+        "Lost": [0],
+        "Retries": [0],
+        "CacheHits": [0],
+        "ColdStart": [1],
+    }
+    times = ["FetchTime", "RequestTime"]
+    assert units == dict.fromkeys(counts, "Count") | dict.fromkeys(times, "Milliseconds")
     assert {name: output.values(name) for name in counts} == counts
     assert output.values("FetchTime")[0] >= max(output.values("RequestTime"))
 
 
-def test_names_lost_are_told_from_numbers_of_no_pokemon(pokeapi: PokeAPI, invoke: Invoke) -> None:
+def test_retryable_failures_are_counted_apart_from_all_failures(
+    pokeapi: PokeAPI, invoke: Invoke
+) -> None:
     pokeapi.answers = {2: answers.text(403, "Forbidden")}
     output = invoke({"range": "1-3,1026"})
-    assert (output.values("Failures"), output.values("Lost")) == ([2], [1])
+    assert output.values("Failures") == [2]
+    assert output.values("Lost") == [1]
     assert output.logs[0]["lost"] == [{"number": 2, "reason": "bad_status", "status": 403}]
 
 
-def test_the_log_names_no_more_than_100_of_those_lost(pokeapi: PokeAPI, invoke: Invoke) -> None:
+def test_the_log_names_at_most_100_retryable_failures(pokeapi: PokeAPI, invoke: Invoke) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 151), answers.text(403, "Forbidden"))
     output = invoke({"range": "1-150"})
-    assert (output.values("Lost"), len(output.logs[0]["lost"])) == ([150], 100)
+    assert output.values("Lost") == [150]
+    assert len(output.logs[0]["lost"]) == 100
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
-def test_no_value_is_lost_however_many_there_are(invoke: Invoke, count: int) -> None:
+def test_every_value_of_a_metric_is_printed_at_most_100_in_a_line(
+    invoke: Invoke, count: int
+) -> None:
     output = invoke({"range": f"1-{count}"})
     assert len(output.values("RequestTime")) == count
     assert output.values("Names") == [count]
     assert all(len(line.get("RequestTime", [])) <= 100 for line in output.metrics)
-    assert {(line["service"], line["strategy"]) for line in output.metrics} == {("pokemon-names", "gather")}
+    assert {(line["service"], line["strategy"]) for line in output.metrics} == GATHERED
 
 
 def test_a_race_logs_and_measures_each_strategy(invoke: Invoke) -> None:
     output = invoke(sample("http-api-race"))
-    strategies = ["gather", "sequential", "sync", "index"]
-    assert [line["report"]["strategy"] for line in output.logs] == strategies
-    assert list(dict.fromkeys(line["strategy"] for line in output.metrics)) == strategies
+    measured = dict.fromkeys(line["strategy"] for line in output.metrics)
+    assert [line["report"]["strategy"] for line in output.logs] == list(STRATEGIES)
+    assert list(measured) == list(STRATEGIES)
     assert output.values("ColdStart") == [1, 0, 0, 0]
 
 
@@ -152,17 +209,27 @@ def test_an_invalid_request_is_logged_and_nothing_is_fetched(
     except InvalidRequest:
         assert name.startswith("direct")
     output = Output(capsys.readouterr().out)
-    assert [(line["level"], line["message"]) for line in output.logs] == [("WARNING", "invalid request")]
-    assert output.logs[0]["error"].startswith("range: got ")
-    assert (output.metrics, pokeapi.requests) == ([], 0)
+    (line,) = output.logs
+    assert line["level"] == "WARNING"
+    assert line["message"] == "invalid request"
+    assert line["error"].startswith("range: got ")
+    assert output.metrics == []
+    assert pokeapi.requests == 0
+
+
+def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
+    """Put a stdout that encodes to UTF-8 in place of pytest's, and return what it writes to."""
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    return written
 
 
 @pytest.mark.parametrize("name", ["\ud800", "range\n", "\u2028", "\x00"])
-def test_no_field_s_name_costs_a_log_line(
-    load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch, name: str
+def test_no_name_of_a_field_breaks_the_log_line(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8", write_through=True))
+    written = replace_stdout(monkeypatch)
     app = load_app()
     with pytest.raises(InvalidRequest) as refusal:
         app.handler({name: name}, Context())
@@ -172,11 +239,10 @@ def test_no_field_s_name_costs_a_log_line(
     assert line["error"] == str(refusal.value)
 
 
-def test_a_correlation_id_costs_no_log_line(
-    load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch
+def test_no_correlation_id_breaks_the_log_line(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8", write_through=True))
+    written = replace_stdout(monkeypatch)
     event = sample("http-api-one")
     event["requestContext"]["requestId"] = "\ud800\n"
     load_app().handler(event, Context())
@@ -185,9 +251,13 @@ def test_a_correlation_id_costs_no_log_line(
 
 
 def test_powertools_own_variables_set_level_sampling_and_names(
-    load_app: Callable[..., ModuleType], capsys: Capture
+    load_app: LoadApp, capsys: Capture
 ) -> None:
-    quiet = load_app(POWERTOOLS_LOG_LEVEL="ERROR", POWERTOOLS_SERVICE_NAME="zoo", POWERTOOLS_METRICS_NAMESPACE="Zoo")
+    quiet = load_app(
+        POWERTOOLS_LOG_LEVEL="ERROR",
+        POWERTOOLS_SERVICE_NAME="zoo",
+        POWERTOOLS_METRICS_NAMESPACE="Zoo",
+    )
     quiet.handler({"range": "1"}, Context())
     output = Output(capsys.readouterr().out)
     assert output.logs == []
@@ -195,20 +265,23 @@ def test_powertools_own_variables_set_level_sampling_and_names(
     assert output.metrics[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Zoo"
     sampled = load_app(POWERTOOLS_LOGGER_SAMPLE_RATE="1")
     sampled.handler({"range": "1026"}, Context())
-    debug = [line for line in Output(capsys.readouterr().out).logs if line["message"] == "failures"]
-    assert "number=1026, reason='not_found'" in debug[0]["failures"][0]
+    output = Output(capsys.readouterr().out)
+    debug_lines = [line for line in output.logs if line["message"] == "failures"]
+    assert "number=1026, reason='not_found'" in debug_lines[0]["failures"][0]
 
 
-def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: Callable[..., ModuleType]) -> None:
+def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.delay = 0.01
     app = load_app(MAX_CONCURRENCY="2", MAX_NUMBERS="10")
     assert app.handler({"range": "1-10"}, Context())["count"] == 10
     assert pokeapi.most_in_flight == 2
-    with pytest.raises(InvalidRequest, match="allowed: at most 10 numbers"):
+    with pytest.raises(InvalidRequest, match="11 numbers, at most 10"):
         app.handler({"range": "1-11"}, Context())
 
 
-def test_connections_stay_warm_from_one_invocation_to_the_next(pokeapi: PokeAPI, handle: Handle) -> None:
+def test_connections_stay_warm_from_one_invocation_to_the_next(
+    pokeapi: PokeAPI, handle: Handle
+) -> None:
     pokeapi.delay = 0.1
     for _ in range(5):
         assert handle({"range": "1-20"})["count"] == 20
@@ -217,14 +290,11 @@ def test_connections_stay_warm_from_one_invocation_to_the_next(pokeapi: PokeAPI,
 
 @pytest.mark.parametrize("name", ["direct-one", "http-api-one"])
 def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> None:
-    """What a cold start costs is mostly imports: boto3 alone would double it."""
-    program = (
-        "import json, os, sys; from tests.tools.invoke import invoke; invoke(json.load(open(sys.argv[1])));"
-        "print(*sys.modules, file=sys.stderr, flush=True); os._exit(0)"  # why so, tests/tools/invoke.py says
-    )
+    """A cold start's time is mostly imports: boto3 alone would double it."""
+    event = EVENTS / f"{name}.json"
     done = subprocess.run(
-        [sys.executable, "-c", program, str(EVENTS / f"{name}.json")],
-        cwd=EVENTS.parent,
+        [sys.executable, "-c", INVOKE_AND_PRINT_MODULES, event],
+        cwd=ROOT,
         env={"PYTHONPATH": "src", "POKEAPI_URL": url},
         capture_output=True,
         text=True,
@@ -232,18 +302,5 @@ def test_an_invocation_imports_nothing_it_does_not_use(url: str, name: str) -> N
     )
     modules = set(done.stderr.split())
     assert "pokemon_names.app" in modules
-    assert ("pokemon_names.web" in modules) == name.startswith("http")
-    assert not modules & {
-        "aiohttp",
-        "aws_lambda_powertools.event_handler",
-        "aws_lambda_powertools.utilities.batch",
-        "aws_lambda_powertools.utilities.data_classes",
-        "boto3",
-        "pokemon_names.messages",
-        "pokemon_names.page",
-        "pokemon_names.states",
-        "pokemon_names.table",
-        "pokemon_names.upload",
-        "botocore.session",  # botocore's own __init__, a small file, is Powertools' doing
-        "pydantic",
-    }
+    assert ("pokemon_names.sources.http" in modules) == name.startswith("http")
+    assert not modules & UNUSED_MODULES

@@ -1,6 +1,7 @@
 """The pages in a real Chromium: `make test-browser`.
 
-A small server hands its requests to the handler as API Gateway does. With SCREENSHOTS=folder they are kept there.
+A small server hands its requests to the handler as API Gateway does. With SCREENSHOTS=folder, the
+pictures are stored there.
 """
 
 import os
@@ -23,25 +24,31 @@ pytestmark = pytest.mark.browser
 
 PHONE = ViewportSize(width=390, height=844)
 DESKTOP = ViewportSize(width=1280, height=900)
+SCRIPT = "<script>alert(1)</script>"
 
 
 def event_of(request: BaseHTTPRequestHandler) -> dict[str, Any]:
-    event, url = sample("http-api"), urlsplit(request.path)
-    event |= {"rawPath": url.path, "rawQueryString": url.query, "headers": dict(request.headers.items())}
-    event["queryStringParameters"] = {name: ",".join(values) for name, values in parse_qs(url.query).items()}
-    return event
+    url = urlsplit(request.path)
+    query = parse_qs(url.query)
+    return sample("http-api") | {
+        "rawPath": url.path,
+        "rawQueryString": url.query,
+        "queryStringParameters": {name: ",".join(values) for name, values in query.items()},
+        "headers": dict(request.headers.items()),
+    }
 
 
 @pytest.fixture
 def site(handle: Handle) -> Iterator[str]:
-    """Serve the handler by HTTP; gives its URL."""
+    """Serve the handler by HTTP, and yield its URL."""
 
     class Gateway(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             reply = handle(event_of(self))
             body = reply["body"].encode()
+            headers = {**reply["headers"], "Content-Length": str(len(body))}
             self.send_response(reply["statusCode"])
-            for name, value in {**reply["headers"], "Content-Length": str(len(body))}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
@@ -49,8 +56,9 @@ def site(handle: Handle) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
+    poll_seconds = 0.01  # between looks for the end
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        threading.Thread(target=server.serve_forever, args=[0.01]).start()  # seconds between looks for the end
+        threading.Thread(target=server.serve_forever, args=[poll_seconds]).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
@@ -63,13 +71,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def console() -> list[str]:
-    """Return what the console has got and no test has taken from it."""
+    """Return the messages in the console; a test takes out those that it expects."""
     return []
 
 
 @pytest.fixture
 def page(browser: Browser, console: list[str]) -> Iterator[Page]:
-    """Yield a window of its own, whose console stays empty."""
+    """Open a window, yield it, and check that nothing is left in its console."""
     page = browser.new_page(viewport=DESKTOP)
     page.on("console", lambda message: console.append(message.text))
     yield page
@@ -82,14 +90,19 @@ def show(page: Page, size: ViewportSize, scheme: Literal["light", "dark"]) -> No
     page.emulate_media(color_scheme=scheme)
 
 
-def keep(page: Page, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
+def store_screenshot(page: Page, name: str) -> None:
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def fits(page: Page) -> bool:
-    """Tell whether nothing sticks out of the page to the right."""
+    """Return whether nothing sticks out of the page to the right."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def max_width_of_main(page: Page) -> str:
+    return str(page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth"))
 
 
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -104,10 +117,12 @@ def test_the_page_shows_a_race(
     pokeapi.delay = 0.02
     show(page, size, scheme)
     page.goto(f"{site}/race?range=1-30")
-    keep(page, f"race-{size['width']}-{scheme}")
+    store_screenshot(page, f"race-{size['width']}-{scheme}")
     assert page.inner_text("h1") == "All at once, or one after another?"
     assert page.inner_text("ol li:nth-child(25)") == "pikachu"
-    strategies = page.evaluate("[...document.querySelectorAll('tbody th')].map(th => th.firstChild.data)")
+    strategies = page.evaluate(
+        "[...document.querySelectorAll('tbody th')].map(th => th.firstChild.data)"
+    )
     assert strategies == ["gather", "sequential", "sync", "index"]
     assert page.locator("svg .lane").count() == 4
     assert page.locator("svg g").count() > 30
@@ -116,31 +131,33 @@ def test_the_page_shows_a_race(
 
 @schemes
 @sizes
-def test_the_documentation_leads_to_all_it_describes(
+def test_every_link_of_the_documentation_is_served(
     page: Page, site: str, size: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
     show(page, size, scheme)
     page.goto(f"{site}/")
-    keep(page, f"documentation-{size['width']}-{scheme}")
+    store_screenshot(page, f"documentation-{size['width']}-{scheme}")
     assert fits(page)
     links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)")
     assert len(links) == 4
     assert {httpx.get(link).status_code for link in links} == {200}
 
 
-def test_its_style_is_applied_and_no_other_would_be(page: Page, site: str, console: list[str]) -> None:
+def test_the_page_has_its_own_style_and_takes_no_other(
+    page: Page, site: str, console: list[str]
+) -> None:
     page.goto(f"{site}/race?range=1")
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+    assert max_width_of_main(page) == "960px"
     bars = "getComputedStyle(document.querySelector('svg .body')).fill"
     light = page.evaluate(bars)
     show(page, DESKTOP, "dark")
     assert page.evaluate(bars) != light
     page.evaluate("document.querySelector('main').setAttribute('style', 'max-width: 1px')")
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+    assert max_width_of_main(page) == "960px"
     assert "Content Security Policy" in console.pop()
 
 
-def test_the_form_races_what_is_put_into_it(page: Page, site: str) -> None:
+def test_the_form_starts_a_race_with_its_fields(page: Page, site: str) -> None:
     page.goto(f"{site}/race?range=1")
     page.fill("#range", "151,25")
     page.click("input[value=sequential]")
@@ -158,19 +175,22 @@ def test_a_bad_range_shows_its_message_beside_the_form(
 ) -> None:
     show(page, size, "light")
     page.goto(f"{site}/race?range=1")
-    page.fill("#range", "<script>alert(1)</script>")
+    page.fill("#range", SCRIPT)
     with page.expect_navigation():
         page.click("button")
-    keep(page, f"bad-{size['width']}")
-    assert page.inner_text("[role=alert]").startswith("range: got '<script>alert(1)</script>', allowed: numbers from 1")
-    assert page.input_value("#range") == "<script>alert(1)</script>"
+    store_screenshot(page, f"bad-{size['width']}")
+    message = page.inner_text("[role=alert]")
+    assert message.startswith(f"range: got '{SCRIPT}', allowed: up to 1,500 numbers")
+    assert page.input_value("#range") == SCRIPT
     assert fits(page)
     assert "400 (Bad Request)" in console.pop()
 
 
-def test_no_such_pokemon(page: Page, site: str, console: list[str]) -> None:
+def test_a_race_for_a_number_of_no_pokemon_shows_why_it_failed(
+    page: Page, site: str, console: list[str]
+) -> None:
     page.goto(f"{site}/race?range=1026")
-    keep(page, "missing")
+    store_screenshot(page, "not-found")
     assert page.inner_text("[role=alert]") == "no Pokémon has any of these numbers"
     assert page.inner_text("ul").startswith("1026 by gather: not found\nNot Found")
     assert "404 (Not Found)" in console.pop()

@@ -1,14 +1,14 @@
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pokemon_names import chunks
-from pokemon_names.chunks import Kept
-from pokemon_names.outcome import Exchange, Failed, Fetched, Found, Outcome
+from pokemon_names.model import Attempt, Failure, Fetched, Found, Result
+from pokemon_names.ranges import format_range, parse_range
 from pokemon_names.report import Report
-from pokemon_names.request import Request, parse_range
+from pokemon_names.sources import chunks
+from tests.conftest import make_request
 
 numbers_in_any_order = st.lists(st.integers(1, 60), min_size=1, unique=True)
 
@@ -20,40 +20,60 @@ def test_chunks_have_all_the_numbers_in_their_order(numbers: list[int], size: in
     assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
 
 
-def test_an_expression_is_as_short_as_its_numbers_allow() -> None:
-    assert chunks.expression([1, 2, 3, 7, 10001, 10002, 5, 4]) == "1-3,7,10001-10002,5,4"
-
-
-def outcome(number: int) -> Outcome:
+def make_result(number: int) -> Result:
     if number % 3:
         return Found(number, f"name-{number}")
-    return Failed(number, "not_found", 404, 1, "Not Found")
+    return Failure(number, "not_found", 404, 1, "Not Found")
 
 
-def through_json(report: Report) -> Kept:
-    return msgspec.json.decode(msgspec.json.encode(chunks.detailed(report)), type=Kept)
+def make_attempt(number: int) -> Attempt:
+    return Attempt(
+        number,
+        1 + number % 2,
+        ok=True,
+        ready_ms=0.5,
+        start_ms=1.0,
+        first_byte_ms=2.0,
+        end_ms=number * 1.5,
+        bytes=number,
+    )
 
 
-@given(numbers=numbers_in_any_order, size=st.integers(1, 20), lost=st.sets(st.integers(0, 3)))
-def test_merged_chunks_make_the_report_that_the_whole_would_have_made(
-    numbers: list[int], size: int, lost: set[int]
+def fetch_chunk(numbers: Sequence[int]) -> Fetched:
+    results = list(map(make_result, numbers))
+    attempts = list(map(make_attempt, numbers))
+    return Fetched(results, attempts, total_ms=5.0, cached=1, stale=2)
+
+
+def store_and_read(fetched: Fetched) -> Fetched:
+    return msgspec.json.decode(msgspec.json.encode(fetched), type=Fetched)
+
+
+@given(
+    numbers=numbers_in_any_order,
+    size=st.integers(1, 20),
+    without_report=st.sets(st.integers(0, 3)),
+)
+def test_merged_chunks_make_the_report_of_the_whole_range(
+    numbers: list[int], size: int, without_report: set[int]
 ) -> None:
-    request = Request(range=chunks.expression(numbers))
-    exchanges = {
-        n: Exchange(n, 1 + n % 2, ok=True, ready_ms=0.5, start_ms=1.0, first_byte_ms=2.0, end_ms=n * 1.5, bytes=n)
-        for n in numbers
-    }
-    parts = list[tuple[Any, Kept | None]]()
-    outcomes, sent = list[Outcome](), list[Exchange]()
+    parts: list[tuple[Sequence[int], Fetched | None]] = []
+    results: list[Result] = []
+    attempts: list[Attempt] = []
+    count = 0
     for index, part in enumerate(chunks.split(numbers, size)):
-        chunk = Request(range=part)
-        if index in lost:
-            parts.append((chunk.numbers, None))
-            outcomes += [Failed(number, "chunk", None, 0, "its chunk left no report") for number in chunk.numbers]
+        chunk = parse_range(part, size)
+        if index in without_report:
+            parts.append((chunk, None))
+            detail = "its chunk left no report"
+            results += [Failure(number, "chunk", None, 0, detail) for number in chunk]
             continue
-        found, went = [outcome(number) for number in chunk.numbers], [exchanges[number] for number in chunk.numbers]
-        parts.append((chunk.numbers, through_json(Report(chunk, Fetched(found, went, 5.0, cached=1, stale=2)))))
-        outcomes, sent = outcomes + found, sent + went
-    count = sum(kept is not None for _, kept in parts)
-    whole = Report(request, Fetched(outcomes, sent, 7.0, cached=count, stale=2 * count))
-    assert Report(request, chunks.merge(parts, 7.0)).as_dict() == whole.as_dict()
+        fetched = fetch_chunk(chunk)
+        parts.append((chunk, store_and_read(fetched)))
+        results += fetched.results
+        attempts += fetched.attempts
+        count += 1
+    whole = Fetched(results, attempts, total_ms=7.0, cached=count, stale=2 * count)
+    request = make_request(range=format_range(numbers))
+    merged = chunks.merge(parts, total_ms=7.0)
+    assert Report(request, merged).as_dict() == Report(request, whole).as_dict()

@@ -5,16 +5,16 @@ import httpx
 import pytest
 
 from pokemon_names import __version__
-from pokemon_names.client import Clients
-from pokemon_names.request import STRATEGIES
-from tests.conftest import both_clients, failures, fetched, names
+from pokemon_names.fetching.client import Clients
+from pokemon_names.model import STRATEGIES
+from tests.conftest import both_clients, failures_of, fetch_range, names_of
 from tests.tools.pokeapi import PokeAPI, answers
 
 
 def test_the_user_agent_names_the_project_and_its_version(pokeapi: PokeAPI, url: str) -> None:
     clients = Clients(url)
     for strategy in STRATEGIES:
-        asyncio.run(fetched(clients, range="1-2", strategy=strategy))
+        asyncio.run(fetch_range(clients, range="1-2", strategy=strategy))
     assert pokeapi.agents == {f"pokemon-names/{__version__}"}
 
 
@@ -22,7 +22,7 @@ def test_connections_stay_warm_from_one_event_loop_to_the_next(pokeapi: PokeAPI,
     clients = Clients(url)
     pokeapi.delay = 0.1
     for _ in range(3):
-        asyncio.run(fetched(clients, range="1-20"))
+        asyncio.run(fetch_range(clients, range="1-20"))
     assert len(pokeapi.connections) == 20
 
 
@@ -46,35 +46,62 @@ SPELLINGS = {
 
 @both_clients
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_every_legal_spelling_of_gzip_is_read(pokeapi: PokeAPI, url: str, strategy: str, spelling: str) -> None:
+async def test_every_legal_spelling_of_gzip_is_accepted(
+    pokeapi: PokeAPI, url: str, strategy: str, spelling: str
+) -> None:
     pokeapi.answers[151] = answers.encoded(spelling, SPELLINGS[spelling])
-    assert names(await fetched(url, range="151", strategy=strategy)) == ["mew"]
+    assert names_of(await fetch_range(url, range="151", strategy=strategy)) == ["mew"]
 
 
-async def test_members_of_equal_size_are_all_read(pokeapi: PokeAPI, url: str) -> None:
+async def test_members_of_equal_size_are_all_decompressed(pokeapi: PokeAPI, url: str) -> None:
     half = len(MEW) // 2
-    body = gzip.compress(MEW[:half]) + gzip.compress(MEW[half:-1]) + gzip.compress(MEW[-1:].ljust(half))
+    parts = [MEW[:half], MEW[half:-1], MEW[-1:].ljust(half)]
+    body = b"".join(map(gzip.compress, parts))
     pokeapi.answers[151] = answers.encoded("gzip", body)
-    assert names(await fetched(url, range="151")) == ["mew"]
+    assert names_of(await fetch_range(url, range="151")) == ["mew"]
 
 
 async def test_what_follows_the_last_member_is_ignored(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers[151] = answers.encoded("gzip", gzip.compress(MEW) + bytes(8))
-    assert names(await fetched(url, range="151")) == ["mew"]
+    assert names_of(await fetch_range(url, range="151")) == ["mew"]
+
+
+UNREADABLE_BODIES = {
+    "another": (
+        "br",
+        b"\x0b\x07\x80",
+        "the Content-Encoding is br, and only gzip is accepted",
+    ),
+    "several": (
+        "gzip, br",
+        gzip.compress(MEW),
+        "the Content-Encoding is gzip, br, and only gzip is accepted",
+    ),
+    "broken off": (
+        "gzip",
+        TWO_MEMBERS[:-1],
+        "the gzip stream breaks off",
+    ),
+    "large last member": (
+        "gzip",
+        gzip.compress(MEW) + gzip.compress(b" " * 4_000_000),
+        "more than 4000000 bytes",
+    ),
+    "large first member": (
+        "gzip",
+        gzip.compress(b" " * 4_000_001) + gzip.compress(MEW),
+        "more than 4000000 bytes",
+    ),
+}
 
 
 @pytest.mark.parametrize(
-    ("coding", "body", "detail"),
-    [
-        ("br", b"\x0b\x07\x80", "the Content-Encoding is br, and only gzip is accepted"),
-        ("gzip, br", gzip.compress(MEW), "the Content-Encoding is gzip, br, and only gzip is accepted"),
-        ("gzip", TWO_MEMBERS[:-1], "the gzip stream breaks off"),
-        ("gzip", gzip.compress(MEW) + gzip.compress(b" " * 4_000_000), "more than 4000000 bytes"),
-        ("gzip", gzip.compress(b" " * 4_000_001) + gzip.compress(MEW), "more than 4000000 bytes"),
-    ],
-    ids=["another", "several", "broken off", "large at last", "large at first"],
+    ("coding", "body", "detail"), UNREADABLE_BODIES.values(), ids=UNREADABLE_BODIES
 )
-async def test_any_other_coding_is_named(pokeapi: PokeAPI, url: str, coding: str, body: bytes, detail: str) -> None:
+async def test_the_failure_says_why_a_body_cannot_be_decompressed(
+    pokeapi: PokeAPI, url: str, coding: str, body: bytes, detail: str
+) -> None:
     pokeapi.answers[151] = answers.encoded(coding, body)
-    (failed,) = failures(await fetched(url, range="151"))
-    assert (failed.reason, failed.detail) == ("bad_body", detail)
+    (failure,) = failures_of(await fetch_range(url, range="151"))
+    assert failure.reason == "bad_body"
+    assert failure.detail == detail

@@ -1,4 +1,4 @@
-"""What networks and servers do to connections costs time at most, over TLS with HTTP/2 and without."""
+"""Whatever networks and servers do to connections costs time at most, with or without HTTP/2."""
 
 import asyncio
 import os
@@ -7,9 +7,11 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from subprocess import PIPE
 from typing import Any, NamedTuple
 
@@ -17,85 +19,103 @@ import pytest
 import trustme
 from h2.errors import ErrorCodes
 
-from pokemon_names import retry, server
-from pokemon_names.client import Clients
-from pokemon_names.outcome import Fetched, Found
-from pokemon_names.request import STRATEGIES
-from tests.conftest import BOTH_CLIENTS, both_clients, certified, failures, fetched, names
+from pokemon_names.fetching import connections, retry
+from pokemon_names.fetching.client import Clients
+from pokemon_names.model import STRATEGIES, Fetched, Found
+from tests.conftest import (
+    both_clients,
+    every_strategy,
+    failures_of,
+    fetch_range,
+    names_of,
+    server_context,
+)
 from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.relay import Relay, relaying
 
-strategy = pytest.mark.parametrize("strategy", STRATEGIES)
-numbers = pytest.mark.parametrize("numbers", [1, 150])
+one_and_many = pytest.mark.parametrize("count", [1, 150])
 
 
 class Network(NamedTuple):
-    """A server, the relay in front of it, and where that is reached."""
+    """A server, the relay in front of it, and the relay's URL."""
 
     server: Http2Server
     relay: Relay
     url: str
 
-    def call(self, clients: Clients, numbers: int = 150, **options: Any) -> Fetched:
-        """Fetch within 5 s: it has no more time."""
-        return asyncio.run(fetched(clients, **{"seconds": 5, "range": f"1-{numbers}", **options}))
+    def call(self, clients: Clients, count: int = 150, **options: Any) -> Fetched:
+        """Fetch so many numbers, by default within 5 s."""
+        options = {"seconds": 5, "range": f"1-{count}", **options}
+        return asyncio.run(fetch_range(clients, **options))
 
 
 @pytest.fixture
 def network(tls: ssl.SSLContext) -> Iterator[Network]:
-    with ExitStack() as stack:
-        server = Http2Server()
-        relay = Relay(stack.enter_context(serving_http2(server, tls)))
-        yield Network(server, relay, f"https://localhost:{stack.enter_context(relaying(relay))}")
+    server = Http2Server()
+    with serving_http2(server, tls) as server_port:
+        relay = Relay(server_port)
+        with relaying(relay) as relay_port:
+            yield Network(server, relay, f"https://localhost:{relay_port}")
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice sooner that a connection is dead."""
-    monkeypatch.setattr(server, "PING_INTERVAL", timedelta(seconds=0.5))
-    monkeypatch.setattr(server, "PING_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(connections, "PING_INTERVAL", timedelta(seconds=0.5))
+    monkeypatch.setattr(connections, "PING_TIMEOUT", timedelta(seconds=0.5))
 
 
-def once(network: Network, number: int, what: Callable[[], None]) -> None:
-    """Have something befall the network when a number is asked for, or the list of all, once."""
-    left = [what]
+def call_on_request(network: Network, number: int, callback: Callable[[], None]) -> None:
+    """Call a function once, when the number is requested, or the list of all."""
+    was_called = False
 
-    def behave(connection: Connection, stream: int, asked: int) -> None:
-        if left and asked in {number, 0}:
-            left.pop()()
-        connection.answer(stream, asked)
+    def behave(connection: Connection, stream: int, requested: int) -> None:
+        nonlocal was_called
+        if not was_called and requested in {number, 0}:
+            was_called = True
+            callback()
+        connection.answer(stream, requested)
 
     network.server.behave = behave
 
 
-@strategy
-@numbers
-def test_the_first_call_makes_one_connection_and_the_next_none(network: Network, strategy: str, numbers: int) -> None:
+@every_strategy
+@one_and_many
+def test_the_first_call_makes_one_connection_and_the_next_none(
+    network: Network, strategy: str, count: int
+) -> None:
     clients = Clients(network.url)
     for _ in range(2):
-        assert len(names(network.call(clients, numbers, strategy=strategy))) == numbers
+        assert len(names_of(network.call(clients, count, strategy=strategy))) == count
         assert len(network.relay.connections) == len(network.server.connections) == 1
-    assert len(network.server.requests) == (2 if strategy == "index" else 2 * numbers)
+    requests_per_call = count
+    if strategy == "index":
+        requests_per_call = 1
+    assert len(network.server.requests) == 2 * requests_per_call
     assert network.server.hosts == {""}
 
 
 @both_clients
 @pytest.mark.parametrize("alpn", [None, ["http/1.1"]])
-def test_a_server_with_tls_and_without_http_2(tls: ssl.SSLContext, strategy: str, alpn: list[str] | None) -> None:
+def test_a_server_with_tls_but_without_http_2(
+    tls: ssl.SSLContext, strategy: str, alpn: list[str] | None
+) -> None:
     if alpn:
         tls.set_alpn_protocols(alpn)
     pokeapi = PokeAPI()
     with serving(pokeapi, ssl_context=tls) as port:
         clients = Clients(f"https://localhost:{port}/api/v2")
-        first = asyncio.run(fetched(clients, range="1-20", strategy=strategy))
-        assert len(names(first)) == pokeapi.requests == 20
-        second = asyncio.run(fetched(clients, range="1-20", strategy=strategy))
-        assert len(names(second)) == len(second.exchanges) == 20  # it remembers
+        first = asyncio.run(fetch_range(clients, range="1-20", strategy=strategy))
+        assert len(names_of(first)) == pokeapi.requests == 20
+        second = asyncio.run(fetch_range(clients, range="1-20", strategy=strategy))
+        assert len(names_of(second)) == len(second.attempts) == 20  # without a try of HTTP/2
 
 
 @both_clients
-def test_a_server_whose_first_connections_end_speaks_http_2_all_the_same(network: Network, strategy: str) -> None:
+def test_http_2_is_still_spoken_after_the_first_connections_end(
+    network: Network, strategy: str
+) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         if connection in network.server.connections[:2]:
             connection.transport.abort()
@@ -104,105 +124,119 @@ def test_a_server_whose_first_connections_end_speaks_http_2_all_the_same(network
 
     network.server.behave = behave
     clients = Clients(network.url)
-    assert failures(network.call(clients, 20, strategy=strategy)) == []
-    connections = len(network.relay.connections)
-    assert failures(network.call(clients, 20, strategy=strategy)) == []
-    assert len(network.relay.connections) == connections <= 5
+    assert failures_of(network.call(clients, 20, strategy=strategy)) == []
+    connections_made = len(network.relay.connections)
+    assert failures_of(network.call(clients, 20, strategy=strategy)) == []
+    assert len(network.relay.connections) == connections_made <= 5
 
 
-@strategy
-@numbers
+@every_strategy
+@one_and_many
 @pytest.mark.parametrize("when", ["idle", "in the middle"])
-@pytest.mark.usefixtures("soon")
-def test_a_connection_that_the_network_forgets(network: Network, strategy: str, numbers: int, when: str) -> None:
+@pytest.mark.usefixtures("quick_pings")
+def test_a_connection_that_the_network_forgets(
+    network: Network, strategy: str, count: int, when: str
+) -> None:
     clients = Clients(network.url)
-    network.call(clients, numbers, strategy=strategy)
+    network.call(clients, count, strategy=strategy)
     if when == "idle":
         network.relay.forget()
     else:
-        once(network, (numbers + 1) // 2, network.relay.forget)
-    result = network.call(clients, numbers, strategy=strategy)
-    assert len(names(result)) == numbers
-    assert any(exchange.attempt > 1 for exchange in result.exchanges)
-    again = network.call(clients, numbers, strategy=strategy)
-    assert len(names(again)) == numbers
-    assert all(exchange.attempt == 1 for exchange in again.exchanges)
+        call_on_request(network, (count + 1) // 2, network.relay.forget)
+    fetched = network.call(clients, count, strategy=strategy)
+    assert len(names_of(fetched)) == count
+    assert any(attempt.attempt > 1 for attempt in fetched.attempts)
+    again = network.call(clients, count, strategy=strategy)
+    assert len(names_of(again)) == count
+    assert all(attempt.attempt == 1 for attempt in again.attempts)
     assert len(network.relay.connections) == 2
 
 
 @both_clients
 @pytest.mark.parametrize("end", ["close", "reset"])
-def test_a_connection_that_ends_between_two_calls_costs_nothing(network: Network, strategy: str, end: str) -> None:
+def test_a_connection_that_ends_between_two_calls_costs_nothing(
+    network: Network, strategy: str, end: str
+) -> None:
     clients = Clients(network.url)
     network.call(clients, strategy=strategy)
-    getattr(network.relay, end)()
-    result = network.call(clients, strategy=strategy)
-    assert len(names(result)) == 150
+    end_connections = getattr(network.relay, end)
+    end_connections()
+    fetched = network.call(clients, strategy=strategy)
+    assert len(names_of(fetched)) == 150
     assert len(network.relay.connections) == 2
 
 
 @pytest.mark.parametrize("end", ["forget", "close", "reset"])
-@pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.usefixtures("soon")
-def test_the_end_of_a_connection_is_charged_to_no_number(
-    network: Network, monkeypatch: pytest.MonkeyPatch, end: str, *, begun: bool
+@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.usefixtures("quick_pings")
+def test_the_end_of_a_connection_costs_no_number_a_retry(
+    network: Network, monkeypatch: pytest.MonkeyPatch, end: str, *, has_begun: bool
 ) -> None:
     monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", -150)  # as many as names earn
+    monkeypatch.setattr(retry, "SHARED_RETRIES", -150)  # the names earn as many
     clients = Clients(network.url)
     network.call(clients, 1)
-    left = [getattr(network.relay, end)]
+    end_connections = getattr(network.relay, end)
+    has_ended = False
 
     def behave(connection: Connection, stream: int, number: int) -> None:
+        nonlocal has_ended
         if connection is not network.server.connections[0]:
             connection.answer(stream, number)
-        elif begun:
+        elif has_begun:
             connection.begin(stream)
-        if left and len(network.server.requests) == 101:
+        if not has_ended and len(network.server.requests) == 101:
+            has_ended = True
             connection.flush()
-            left.pop()()
+            end_connections()
 
     network.server.behave = behave
-    result = network.call(clients)
-    assert failures(result) == []
-    assert len(result.exchanges) == 250
+    fetched = network.call(clients)
+    assert failures_of(fetched) == []
+    assert len(fetched.attempts) == 250
 
 
 FATES = ["stands", "close", "reset", "forget"]
-CALLS = """
-import asyncio, sys, time
-from pokemon_names import fetch
-from pokemon_names.cache import Cache
-from pokemon_names.client import Clients
-from pokemon_names.outcome import Fetched, Found
-from pokemon_names.request import Request
-from pokemon_names.window import Window
 
-fetch.SILENCE_TIMEOUT = 2.4  # less than it is frozen for
+# Each line of its stdin is the seconds for a fetch, and each of its stdout the number of names.
+PROGRAM = """
+import asyncio, sys, time
+from pokemon_names.fetching import patience
+from pokemon_names.fetching.cache import Cache
+from pokemon_names.fetching.client import Clients
+from pokemon_names.fetching.strategies import fetch
+from pokemon_names.fetching.window import Window
+from pokemon_names.model import Found, Request
+
+patience.SILENCE_TIMEOUT = 2.4  # less than it is frozen for
 clients = Clients(sys.argv[1])
-request = Request(range=sys.argv[2], strategy=sys.argv[3])
+request = Request.parse({"range": sys.argv[2], "strategy": sys.argv[3]}, 1500)
 for line in sys.stdin:
     deadline = time.monotonic() + float(line)
-    result = asyncio.run(fetch.fetch(request, clients, Cache(0), Window(100), deadline))
-    print(sum(isinstance(outcome, Found) for outcome in result.outcomes), flush=True)
+    fetched = asyncio.run(fetch(request, clients, Cache(0), Window(100), deadline))
+    print(sum(isinstance(result, Found) for result in fetched.results), flush=True)
 """
 
 
-@pytest.mark.parametrize(
-    ("strategy", "numbers", "seconds"),
-    [
-        ("gather", 150, 2.5),
-        *(pytest.param(strategy, count, 20, marks=pytest.mark.fuzz) for strategy in STRATEGIES for count in (1, 150)),
-    ],
-)
+def long_freezes() -> Iterator[Any]:
+    for strategy, count in product(STRATEGIES, [1, 150]):
+        yield pytest.param(strategy, count, 20, marks=pytest.mark.fuzz)
+
+
+@pytest.mark.parametrize(("strategy", "count", "seconds"), [("gather", 150, 2.5), *long_freezes()])
 @pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("when", ["idle", "in the middle"])
-def test_a_frozen_environment(  # noqa: PLR0913, PLR0917
-    network: Network, strategy: str, numbers: int, seconds: float, fate: str, when: str
+def test_a_frozen_environment(  # noqa: PLR0913, PLR0917  the cases' values
+    network: Network, strategy: str, count: int, seconds: float, fate: str, when: str
 ) -> None:
-    command = [sys.executable, "-c", CALLS, network.url, f"1-{numbers}", strategy]
-    environment = {**os.environ, "PYTHONPATH": "src"}
-    with subprocess.Popen(command, env=environment, stdin=PIPE, stdout=PIPE, text=True, bufsize=1) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, network.url, f"1-{count}", strategy],
+        env={**os.environ, "PYTHONPATH": "src"},
+        stdin=PIPE,
+        stdout=PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
         assert process.stdin
         assert process.stdout
         frozen = threading.Event()
@@ -210,47 +244,49 @@ def test_a_frozen_environment(  # noqa: PLR0913, PLR0917
         def freeze() -> None:
             process.send_signal(signal.SIGSTOP)
             if fate != "stands":
-                getattr(network.relay, fate)()
+                end_connections = getattr(network.relay, fate)
+                end_connections()
             frozen.set()
 
         process.stdin.write("5\n")
-        assert int(process.stdout.readline()) == numbers
+        assert int(process.stdout.readline()) == count
         if when == "idle":
             freeze()
+            process.stdin.write("5\n")
         else:
-            once(network, (numbers + 1) // 2, freeze)
-        process.stdin.write("5\n" if when == "idle" else f"{seconds + 5}\n")
+            call_on_request(network, (count + 1) // 2, freeze)
+            process.stdin.write(f"{seconds + 5}\n")
         frozen.wait()
-        threading.Event().wait(seconds)
+        time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
-        assert int(process.stdout.readline()) == numbers
+        assert int(process.stdout.readline()) == count
         process.stdin.write("5\n")
-        assert int(process.stdout.readline()) == numbers
+        assert int(process.stdout.readline()) == count
         process.stdin.close()
 
 
 @both_clients
-@pytest.mark.usefixtures("soon")
-def test_a_connection_that_is_born_dead(network: Network, strategy: str) -> None:
+@pytest.mark.usefixtures("quick_pings")
+def test_a_connection_that_never_answers(network: Network, strategy: str) -> None:
     network.server.is_mute = True
     clients = Clients(network.url)
     threading.Timer(0.5, lambda: setattr(network.server, "is_mute", False)).start()
-    assert len(names(network.call(clients, strategy=strategy))) == 150
-    assert len(names(network.call(clients, strategy=strategy))) == 150
+    assert len(names_of(network.call(clients, strategy=strategy))) == 150
+    assert len(names_of(network.call(clients, strategy=strategy))) == 150
 
 
 @both_clients
-@pytest.mark.usefixtures("soon")
+@pytest.mark.usefixtures("quick_pings")
 def test_a_server_that_stops_reading(network: Network, strategy: str) -> None:
     clients = Clients(network.url)
     network.call(clients, 1, strategy=strategy)
     network.server.connections[0].transport.pause_reading()
-    assert len(names(network.call(clients, strategy=strategy))) == 150
+    assert len(names_of(network.call(clients, strategy=strategy))) == 150
     assert len(network.server.connections) == 2
 
 
 @pytest.mark.parametrize("killers", [{13}, {30, 60, 90, 120, 150}])
-def test_a_number_that_ends_its_connection_costs_itself_alone(network: Network, killers: set[int]) -> None:
+def test_a_number_that_ends_its_connection_fails_alone(network: Network, killers: set[int]) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         if number in killers:
             connection.transport.abort()
@@ -258,39 +294,44 @@ def test_a_number_that_ends_its_connection_costs_itself_alone(network: Network, 
             connection.answer(stream, number)
 
     network.server.behave = behave
-    result = network.call(Clients(network.url), straggler_timeout=0.5)
-    assert len(names(result)) == 150 - len(killers)
-    assert {failed.number: failed.reason for failed in failures(result)} == dict.fromkeys(killers, "unreachable")
+    fetched = network.call(Clients(network.url), straggler_timeout=0.5)
+    reasons = {failure.number: failure.reason for failure in failures_of(fetched)}
+    assert len(names_of(fetched)) == 150 - len(killers)
+    assert reasons == dict.fromkeys(killers, "unreachable")
 
 
-def test_a_server_that_allows_fewer_requests_at_once_than_are_sent_before_it_says_so(network: Network) -> None:
+def test_a_server_that_allows_one_request_at_once_and_says_so_late(network: Network) -> None:
     network.server.max_streams = 1
     clients = Clients(network.url)
     for _ in range(2):
-        assert len(names(network.call(clients))) == 150
-    # What waits in pyreqwest for a connection to end goes to the next one at once, and may end that, too.
+        assert len(names_of(network.call(clients))) == 150
+    # A request that waits in pyreqwest for a connection to end goes to the next one at once, and
+    # may end that one, too.
     assert len(network.relay.connections) == 1 + network.server.violations
 
 
 @pytest.mark.parametrize("error", [ErrorCodes.NO_ERROR, ErrorCodes.ENHANCE_YOUR_CALM])
-def test_a_server_that_ends_every_connection_after_ten_requests(network: Network, error: ErrorCodes) -> None:
+def test_a_server_that_ends_every_connection_after_ten_requests(
+    network: Network, error: ErrorCodes
+) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         connection.answer(stream, number)
         if connection.answered == 10:
             connection.go_away(stream, error)
 
     network.server.behave = behave
-    result = network.call(Clients(network.url), seconds=30)
-    assert len(names(result)) == len(result.exchanges) == 150  # what was not processed is no request
+    fetched = network.call(Clients(network.url), seconds=30)
+    assert len(names_of(fetched)) == 150
+    assert len(fetched.attempts) == 150  # unprocessed requests are not counted
 
 
 def resetting(times: int, error: ErrorCodes) -> Behaviour:
-    """Reset the stream of each number's first requests."""
-    left: dict[int, int] = {}
+    """Return a behaviour that resets the stream of each number's first requests."""
+    resets: Counter[int] = Counter()
 
     def behave(connection: Connection, stream: int, number: int) -> None:
-        if left.setdefault(number, times):
-            left[number] -= 1
+        if resets[number] < times:
+            resets[number] += 1
             connection.reset(stream, error)
         else:
             connection.answer(stream, number)
@@ -298,29 +339,33 @@ def resetting(times: int, error: ErrorCodes) -> Behaviour:
     return behave
 
 
-def test_refused_requests_are_free_and_all_of_them_are_counted(
+def test_refused_requests_cost_no_retries_and_are_all_counted(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
     monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    network.server.behave = resetting(3 * 4, ErrorCodes.REFUSED_STREAM)
-    result = network.call(Clients(network.url), 20)
-    assert len(names(result)) == 20
-    assert len(result.exchanges) == len(network.server.requests) == 20 * (3 * 4 + 1)
-    assert sorted(exchange.attempt for exchange in result.exchanges if exchange.number == 1) == list(range(1, 14))
+    refusals = 3 * 4
+    network.server.behave = resetting(refusals, ErrorCodes.REFUSED_STREAM)
+    fetched = network.call(Clients(network.url), 20)
+    attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 1]
+    assert len(names_of(fetched)) == 20
+    assert len(fetched.attempts) == len(network.server.requests) == 20 * (refusals + 1)
+    assert sorted(attempts) == list(range(1, refusals + 2))
 
 
-@strategy
-def test_a_stream_that_is_reset_is_a_fault_of_its_own(network: Network, strategy: str) -> None:
+@every_strategy
+def test_the_reset_of_a_stream_does_not_end_the_connection(network: Network, strategy: str) -> None:
     network.server.behave = resetting(2, ErrorCodes.INTERNAL_ERROR)
-    result = network.call(Clients(network.url), 20, strategy=strategy)
-    assert len(names(result)) == 20
-    assert len(result.exchanges) == len(network.server.requests)
+    fetched = network.call(Clients(network.url), 20, strategy=strategy)
+    assert len(names_of(fetched)) == 20
+    assert len(fetched.attempts) == len(network.server.requests)
     assert len(network.relay.connections) == 1
 
 
-@pytest.mark.parametrize("strategy", BOTH_CLIENTS)
-def test_a_body_whose_stream_is_reset(network: Network, monkeypatch: pytest.MonkeyPatch, strategy: str) -> None:
+@both_clients
+def test_the_reset_of_a_stream_after_its_body_has_begun(
+    network: Network, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
     monkeypatch.setattr(retry, "OWN_RETRIES", 1)
     monkeypatch.setattr(retry, "SHARED_RETRIES", -10)
 
@@ -332,60 +377,75 @@ def test_a_body_whose_stream_is_reset(network: Network, monkeypatch: pytest.Monk
             connection.answer(stream, number)
 
     network.server.behave = behave
-    (failed,) = failures(network.call(Clients(network.url), 3, strategy=strategy))
-    assert (failed.number, failed.reason, failed.attempts) == (2, "bad_body", 2)
-    assert failed.detail == "stream error received: unexpected internal error encountered"
+    (failure,) = failures_of(network.call(Clients(network.url), 3, strategy=strategy))
+    assert failure.number == 2
+    assert failure.reason == "bad_body"
+    assert failure.attempts == 2
+    assert failure.detail == "stream error received: unexpected internal error encountered"
 
 
-def of_another_authority(_: trustme.CA) -> trustme.LeafCert:
+def issue_by_another_authority(_: trustme.CA) -> trustme.LeafCert:
     return trustme.CA().issue_cert("localhost")
 
 
-def of_another_host(authority: trustme.CA) -> trustme.LeafCert:
+def issue_for_another_host(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("example.org")
 
 
-def expired(authority: trustme.CA) -> trustme.LeafCert:
+def issue_expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
 
 
-INVALID = "invalid peer certificate: "
-
-
-@strategy
+@every_strategy
 @pytest.mark.parametrize(
-    ("issue", "detail"),
+    ("issue", "problem"),
     [
-        (of_another_authority, f"{INVALID}UnknownIssuer; name a file with its authority in SSL_CERT_FILE"),
         (
-            of_another_host,
-            f'{INVALID}certificate not valid for name "localhost"; correct the host in POKEAPI_URL',
+            issue_by_another_authority,
+            "UnknownIssuer; name a file with its authority in SSL_CERT_FILE",
         ),
-        (expired, f"{INVALID}certificate expired; the server needs a new one"),
+        (
+            issue_for_another_host,
+            'certificate not valid for name "localhost"; correct the host in POKEAPI_URL',
+        ),
+        (
+            issue_expired,
+            "certificate expired; the server needs a new one",
+        ),
     ],
 )
-def test_a_certificate_is_tried_once(
-    authority: trustme.CA, strategy: str, issue: Callable[[trustme.CA], trustme.LeafCert], detail: str
+def test_an_invalid_certificate_is_not_retried(
+    authority: trustme.CA,
+    strategy: str,
+    issue: Callable[[trustme.CA], trustme.LeafCert],
+    problem: str,
 ) -> None:
-    with serving_http2(Http2Server(), certified(issue(authority))) as port:
-        result = asyncio.run(fetched(f"https://localhost:{port}", range="1-150", strategy=strategy))
-    assert {failed.reason for failed in failures(result)} == {"unreachable"}
-    assert {failed.detail for failed in failures(result)} <= {detail, f"not sent, after: {detail}"}
-    assert len(failures(result)) == 150
-    assert all(exchange.attempt == 1 for exchange in result.exchanges)
-    assert len(result.exchanges) < 100  # those that wait for the connection when it fails may still make one
+    with serving_http2(Http2Server(), server_context(issue(authority))) as port:
+        url = f"https://localhost:{port}"
+        fetched = asyncio.run(fetch_range(url, range="1-150", strategy=strategy))
+    failures = failures_of(fetched)
+    detail = f"invalid peer certificate: {problem}"
+    assert len(failures) == 150
+    assert {failure.reason for failure in failures} == {"unreachable"}
+    assert {failure.detail for failure in failures} <= {detail, f"not sent, after: {detail}"}
+    assert all(attempt.attempt == 1 for attempt in fetched.attempts)
+    # Requests that wait for the connection when it fails may still make one.
+    assert len(fetched.attempts) < 100
 
 
 def test_a_server_without_tls(url: str, pokeapi: PokeAPI) -> None:
-    result = asyncio.run(fetched(url.replace("http:", "https:"), range="1-150"))
-    detail = "received corrupt message of type InvalidContentType; the server does not speak TLS: correct POKEAPI_URL"
-    assert detail in {failed.detail for failed in failures(result)}
-    assert len(failures(result)) == 150
+    fetched = asyncio.run(fetch_range(url.replace("http:", "https:"), range="1-150"))
+    failures = failures_of(fetched)
+    problem = "received corrupt message of type InvalidContentType"
+    remedy = "the server does not speak TLS: correct POKEAPI_URL"
+    assert f"{problem}; {remedy}" in {failure.detail for failure in failures}
+    assert len(failures) == 150
     assert pokeapi.requests == 0
 
 
-@strategy
-def test_ssl_cert_file_is_honoured(tls: ssl.SSLContext, strategy: str) -> None:
+@every_strategy
+def test_ssl_cert_file_names_the_trusted_authorities(tls: ssl.SSLContext, strategy: str) -> None:
     with serving(PokeAPI(), ssl_context=tls) as port:
-        result = asyncio.run(fetched(f"https://localhost:{port}/api/v2", range="25", strategy=strategy))
-    assert result.outcomes == [Found(25, "pikachu")]
+        url = f"https://localhost:{port}/api/v2"
+        fetched = asyncio.run(fetch_range(url, range="25", strategy=strategy))
+    assert fetched.results == [Found(25, "pikachu")]

@@ -1,193 +1,239 @@
-"""No invocation outlives its deadline, however slow the network, and the next one is none the worse for it."""
+"""No invocation outlives its deadline, however slow the network, and the next one is unaffected."""
 
 import asyncio
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from itertools import count
-from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
-from pokemon_names import fetch, server
-from pokemon_names.client import Clients
-from pokemon_names.outcome import Failed, Found
-from pokemon_names.request import STRATEGIES
-from tests.conftest import both_clients, failures, fetched, over_both_clients, sample
+from pokemon_names.fetching import connections, patience
+from pokemon_names.fetching.client import Clients
+from pokemon_names.model import Failure, Fetched, Found
+from tests.conftest import (
+    LoadApp,
+    both_clients,
+    every_strategy,
+    failures_of,
+    fetch_range,
+    http_event,
+    over_both_clients,
+)
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
+BULBASAUR = Found(1, "bulbasaur")
+IVYSAUR = Found(2, "ivysaur")
+VENUSAUR = Found(3, "venusaur")
 SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
-Load = Callable[..., ModuleType]
 
-strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 pytestmark = pytest.mark.usefixtures("patient")
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave it to the deadline to give up."""
-    monkeypatch.setattr(server, "CONNECT_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(server, "TOTAL_TIMEOUT", timedelta(seconds=60))
+    """Leave it to the deadline to end an attempt."""
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=60))
+    monkeypatch.setattr(connections, "TOTAL_TIMEOUT", timedelta(seconds=60))
+
+
+async def in_time(fetching: Coroutine[Any, Any, Fetched]) -> Fetched:
+    """Return what is fetched; raise TimeoutError where nothing else ends the fetch."""
+    return await asyncio.wait_for(fetching, timeout=20)
 
 
 @over_both_clients("slow", SLOW, smoke="silence")
-async def test_what_came_by_then_is_kept_and_the_rest_accounted_for(
+async def test_names_that_came_are_returned_and_all_other_numbers_fail(
     pokeapi: PokeAPI, url: str, strategy: str, slow: str
 ) -> None:
     clients = Clients(url)
-    await fetched(clients, range="1", strategy=strategy)  # what comes first must not take long
+    await fetch_range(clients, range="1", strategy=strategy)  # so that it comes in time below
     pokeapi.answers = {2: SLOW[slow], PokeAPI.LIST: SLOW[slow]}
-    result = await asyncio.wait_for(fetched(clients, seconds=0.8, range="1-3", strategy=strategy), timeout=20)
-    first, *rest = result.outcomes
-    assert first == Found(1, "bulbasaur") if strategy != "index" else isinstance(first, Failed)
-    late = [outcome for outcome in rest if isinstance(outcome, Failed)]
-    assert late[0] == Failed(2, "deadline", None, attempts=1, detail="no time was left")
-    assert {failed.reason for failed in late} == {"deadline"}
+    fetched = await in_time(fetch_range(clients, seconds=0.8, range="1-3", strategy=strategy))
+    first, *rest = fetched.results
+    if strategy == "index":
+        assert isinstance(first, Failure)
+    else:
+        assert first == BULBASAUR
+    late = [result for result in rest if isinstance(result, Failure)]
+    assert late[0] == Failure(2, "deadline", None, attempts=1, detail="no time was left")
+    assert {failure.reason for failure in late} == {"deadline"}
     if strategy in {"sequential", "sync"}:
-        assert late[1] == Failed(3, "deadline", None, attempts=0, detail="no time was left")
+        assert late[1] == Failure(3, "deadline", None, attempts=0, detail="no time was left")
     pokeapi.answers = {}
-    again = await fetched(clients, range="1-3", strategy=strategy)
-    assert again.outcomes == [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
+    again = await fetch_range(clients, range="1-3", strategy=strategy)
+    assert again.results == [BULBASAUR, IVYSAUR, VENUSAUR]
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
-async def test_a_fault_before_the_deadline_is_told(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+async def test_the_failure_names_the_error_before_the_deadline(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
     answer = answers.first(answers.status(503), then=answers.hang)
     pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
-    (failed,) = (await fetched(url, seconds=0.5, range="1", strategy=strategy)).outcomes
-    assert isinstance(failed, Failed)
-    assert (failed.reason, failed.attempts) == ("deadline", 2)
-    assert failed.detail.startswith("no time was left, after: ")
-    assert "503" in failed.detail
+    (failure,) = (await fetch_range(url, seconds=0.5, range="1", strategy=strategy)).results
+    assert isinstance(failure, Failure)
+    assert failure.reason == "deadline"
+    assert failure.attempts == 2
+    assert failure.detail.startswith("no time was left, after: ")
+    assert "503" in failure.detail
 
 
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
-async def test_one_that_is_silent_does_not_hold_up_the_rest(pokeapi: PokeAPI, url: str, slow: answers.Answer) -> None:
+async def test_a_slow_number_does_not_delay_the_others(
+    pokeapi: PokeAPI, url: str, slow: answers.Answer
+) -> None:
     pokeapi.answers[2] = slow
-    result = await asyncio.wait_for(fetched(url, straggler_timeout=0.3, range="1-3"), timeout=20)
-    late = Failed(2, "timeout", None, attempts=1, detail="no answer came while others did")
-    assert result.outcomes == [Found(1, "bulbasaur"), late, Found(3, "venusaur")]
+    fetched = await in_time(fetch_range(url, straggler_timeout=0.3, range="1-3"))
+    late = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
+    assert fetched.results == [BULBASAUR, late, VENUSAUR]
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
-async def test_one_after_another_the_silent_come_last(
+async def test_strategies_that_go_one_at_a_time_leave_slow_numbers_for_last(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    monkeypatch.setattr(server, "READ_TIMEOUT", timedelta(seconds=0.5))
+    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=0.5))
     pokeapi.answers[1] = answers.hang
-    result = await asyncio.wait_for(fetched(url, straggler_timeout=0.3, range="1-3", strategy=strategy), timeout=20)
-    assert result.outcomes[1:] == [Found(2, "ivysaur"), Found(3, "venusaur")]
-    assert [exchange.number for exchange in result.exchanges] == [1, 2, 3, 1]
-    assert isinstance(failed := result.outcomes[0], Failed)
-    assert (failed.reason, failed.attempts) == ("timeout", 2)
+    fetching = fetch_range(url, straggler_timeout=0.3, range="1-3", strategy=strategy)
+    fetched = await in_time(fetching)
+    failure, *others = fetched.results
+    assert others == [IVYSAUR, VENUSAUR]
+    assert [attempt.number for attempt in fetched.attempts] == [1, 2, 3, 1]
+    assert isinstance(failure, Failure)
+    assert failure.reason == "timeout"
+    assert failure.attempts == 2
 
 
 @pytest.mark.parametrize("numbers", [1, 2])
-async def test_the_time_that_it_is_frozen_does_not_count(
+async def test_the_time_for_which_the_environment_is_frozen_does_not_count(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, numbers: int
 ) -> None:
-    arrived, seen = threading.Event(), threading.Event()
+    has_arrived = threading.Event()
+    has_looked = threading.Event()
     looks = count()
 
     def clock() -> float:
-        if not arrived.is_set():
+        if not has_arrived.is_set():
             return time.monotonic()
         if next(looks) == 10:
-            seen.set()
+            has_looked.set()
         return time.monotonic() + 20
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        arrived.set()
-        return await answers.after(seen, answers.json('{"name": "mew"}'))(request)
+        has_arrived.set()
+        answer_late = answers.after(has_looked, answers.json('{"name": "mew"}'))
+        return await answer_late(request)
 
-    monkeypatch.setattr(fetch, "monotonic", clock)
-    monkeypatch.setattr(fetch, "_GLANCE", 0.01)
+    monkeypatch.setattr(patience, "monotonic", clock)
+    monkeypatch.setattr(patience, "GLANCE", 0.01)
     pokeapi.answers[numbers] = answer
-    result = await fetched(url, seconds=60, range=f"1-{numbers}")
-    assert result.outcomes[-1] == Found(numbers, "mew")
+    fetched = await fetch_range(url, seconds=60, range=f"1-{numbers}")
+    assert fetched.results[-1] == Found(numbers, "mew")
 
 
-@strategy
-async def test_no_time_at_all(pokeapi: PokeAPI, url: str, strategy: str) -> None:
-    result = await fetched(url, seconds=0, range="1-3", strategy=strategy)
-    assert result.outcomes == [Failed(n, "deadline", None, 0, "no time was left") for n in (1, 2, 3)]
+@every_strategy
+async def test_without_any_time_nothing_is_sent(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    fetched = await fetch_range(url, seconds=0, range="1-3", strategy=strategy)
+    detail = "no time was left"
+    assert fetched.results == [
+        Failure(number, "deadline", None, attempts=0, detail=detail) for number in (1, 2, 3)
+    ]
     assert pokeapi.requests == 0
 
 
 @pytest.fixture
-def mute() -> Iterator[int]:
-    """Listen where the system accepts connections and nobody ever speaks: no TLS handshake ends."""
+def mute_port() -> Iterator[int]:
+    """Listen where the system accepts connections, but nobody answers: no TLS handshake ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 
 @pytest.fixture
-def full() -> Iterator[int]:
+def full_port() -> Iterator[int]:
     """Listen with a full backlog: connecting never ends."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
         address = listening.getsockname()
-        waiting = [socket.socket() for _ in range(8)]
-        for one in waiting:
-            one.settimeout(0)
-            one.connect_ex(address)
+        clients = [socket.socket() for _ in range(8)]
+        for client in clients:
+            client.settimeout(0)
+            client.connect_ex(address)
         yield address[1]
-        for one in waiting:
-            one.close()
+        for client in clients:
+            client.close()
 
 
-NOWHERE = {"no handshake": ("https", "mute"), "no answer": ("http", "mute"), "no connection": ("http", "full")}
+DEAD_ENDS = {
+    "no handshake": ("https", "mute_port"),
+    "no answer": ("http", "mute_port"),
+    "no connection": ("http", "full_port"),
+}
 
 
-@over_both_clients("where", NOWHERE, smoke="no handshake")
-async def test_a_connection_that_leads_nowhere(request: pytest.FixtureRequest, strategy: str, where: str) -> None:
-    scheme, port = NOWHERE[where]
-    clients = Clients(f"{scheme}://127.0.0.1:{request.getfixturevalue(port)}")
+@over_both_clients("dead_end", DEAD_ENDS, smoke="no handshake")
+async def test_a_connection_that_leads_nowhere(
+    request: pytest.FixtureRequest, strategy: str, dead_end: str
+) -> None:
+    scheme, fixture = DEAD_ENDS[dead_end]
+    port = request.getfixturevalue(fixture)
+    clients = Clients(f"{scheme}://127.0.0.1:{port}")
     for _ in range(2):
-        running = fetched(clients, seconds=0.3, range="1-3", strategy=strategy)
-        result = await asyncio.wait_for(running, timeout=20)
-        assert {failed.reason for failed in failures(result)} == {"deadline"}
+        fetching = fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy)
+        fetched = await in_time(fetching)
+        assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
-def get(name: str, **query: str) -> dict[str, Any]:
-    return {**sample(name), "queryStringParameters": query}
+async def test_connecting_has_a_timeout_of_its_own(
+    full_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", timedelta(seconds=0.2))
+    with pytest.raises(httpx.ConnectTimeout):
+        await Clients(f"http://127.0.0.1:{full_port}").get("pokemon/1")
 
 
 @both_clients
-def test_lambda_never_times_out(pokeapi: PokeAPI, load_app: Load, strategy: str) -> None:
+def test_lambda_never_times_out(pokeapi: PokeAPI, load_app: LoadApp, strategy: str) -> None:
     pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], answers.hang)
-    app, started = load_app(), time.monotonic()
-    report = app.handler({"range": "1-3", "strategy": strategy}, Context(seconds=app.MARGIN_SECONDS + 0.5))
-    assert time.monotonic() - started < app.MARGIN_SECONDS + 0.5
+    event = {"range": "1-3", "strategy": strategy}
+    app = load_app()
+    started = time.monotonic()
+    seconds = app.MARGIN_SECONDS + 0.5
+    report = app.handler(event, Context(seconds=seconds))
+    assert time.monotonic() - started < seconds
     assert {failure["reason"] for failure in report["failures"]} == {"deadline"}
     pokeapi.answers = {}
-    assert app.handler({"range": "1-3", "strategy": strategy}, Context())["count"] == 3
+    assert app.handler(event, Context())["count"] == 3
 
 
 def test_an_http_caller_gets_504_before_api_gateway_gives_up(
-    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch
+    pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pokeapi.answers[1] = answers.hang
     app = load_app()
-    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.5)  # of the 29 that API Gateway waits, whatever Lambda's timeout
-    reply = app.handler(get("http-api", range="1"), Context(seconds=900))
+    # Of the 29 s that API Gateway waits, whatever Lambda's timeout is.
+    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.5)
+    reply = app.handler(http_event("/pokemon", range="1"), Context(seconds=900))
     body = json.loads(reply["body"])
-    assert (reply["statusCode"], body["status"]) == (504, 504)
+    assert reply["statusCode"] == 504
+    assert body["status"] == 504
     assert body["detail"] == "PokeAPI gave none of the names in time"
     assert [failure["reason"] for failure in body["failures"]] == ["deadline"]
 
 
-def test_in_a_race_a_slow_strategy_takes_no_other_ones_time(
-    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch
+def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(
+    pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pokeapi.answers[2] = answers.hang
     app = load_app()
     monkeypatch.setattr(app, "MARGIN_SECONDS", 28.0)
-    race = json.loads(app.handler(get("http-api-race", range="1-2"), Context())["body"])["race"]
+    reply = app.handler(http_event("/race", range="1-2"), Context())
+    race = json.loads(reply["body"])["race"]
     assert [entry["count"] for entry in race] == [1, 1, 1, 2]

@@ -8,50 +8,68 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pokemon_names import events
-from pokemon_names.messages import Queue
-from pokemon_names.request import InvalidRequest
-from pokemon_names.web import Http
+from pokemon_names import sources
+from pokemon_names.model import FIELDS, InvalidRequest
+from pokemon_names.sources.base import Deployment
+from pokemon_names.sources.http import Http
+from pokemon_names.sources.messages import SqsBatch
 from tests.conftest import EVENTS, load, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, serving
 
-NAMES = [path.stem for path in EVENTS.iterdir()]
+SAMPLES = [path.stem for path in EVENTS.iterdir()]
+NOTHING = object()
 INTERNAL = re.compile(r"Traceback|pokemon_names|\.py\b|object at 0x")
 
-text = st.text() | st.sampled_from(["1-3", "151", "GET", "POST", "/pokemon", "/race", "gather", "true", "%", "\ud800"])
+text = st.text() | st.sampled_from(
+    ["1-3", "151", "GET", "POST", "/pokemon", "/race", "gather", "true", "%", "\ud800"]
+)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | text,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=5,
 )
-fields = st.dictionaries(st.sampled_from(["range", "strategy", "fresh", "trace"]) | text, anything, max_size=4)
-GONE = object()
+fields = st.dictionaries(st.sampled_from(FIELDS) | text, anything, max_size=4)
+requests = fields | anything
 
 
 @st.composite
 def changed(draw: st.DrawFn, value: Any) -> Any:
     """Put anything, or nothing, into some of the places of a JSON value."""
     if not draw(st.integers(0, 9)):
-        return draw(anything | st.just(GONE))
+        return draw(anything | st.just(NOTHING))
     if isinstance(value, dict):
-        return {key: inner for key in value if (inner := draw(changed(value[key]))) is not GONE}
+        inner = {key: draw(changed(value[key])) for key in value}
+        return {key: inner[key] for key in inner if inner[key] is not NOTHING}
     if isinstance(value, list):
-        return [inner for item in value if (inner := draw(changed(item))) is not GONE]
+        items = [draw(changed(item)) for item in value]
+        return [item for item in items if item is not NOTHING]
     return value
 
 
-changed_samples = st.sampled_from(NAMES).flatmap(lambda name: changed(sample(name))).filter(lambda it: it is not GONE)
-with_any_query = st.tuples(st.sampled_from(["alb", "http-api", "rest-api"]), fields).map(
-    lambda pair: sample(pair[0]) | {"queryStringParameters": pair[1], "multiValueQueryStringParameters": pair[1]}
-)
+@st.composite
+def changed_samples(draw: st.DrawFn) -> Any:
+    event = draw(changed(sample(draw(st.sampled_from(SAMPLES)))))
+    assume(event is not NOTHING)
+    return event
 
 
-def message(name: str, given: Any) -> Any:
-    """Put anything into the place of a sample's request."""
+@st.composite
+def samples_with_any_query(draw: st.DrawFn) -> Any:
+    event = sample(draw(st.sampled_from(["alb", "http-api", "rest-api"])))
+    query = draw(fields)
+    event["queryStringParameters"] = query
+    event["multiValueQueryStringParameters"] = query
+    return event
+
+
+@st.composite
+def samples_with_any_request(draw: st.DrawFn) -> Any:
+    name = draw(st.sampled_from(["eventbridge", "sns", "sqs", "states-fetch", "states-plan"]))
+    given = draw(requests | requests.map(json.dumps) | text)
     event = sample(name)
     match name:
         case "sns":
@@ -65,59 +83,59 @@ def message(name: str, given: Any) -> Any:
     return event
 
 
-requests = fields | anything
-with_any_request = st.builds(
-    message,
-    st.sampled_from(["eventbridge", "sns", "sqs", "states-fetch", "states-plan"]),
-    requests | requests.map(json.dumps) | text,
+any_event = (
+    changed_samples() | samples_with_any_query() | samples_with_any_request() | fields | anything
 )
 
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[ModuleType]:
-    """One Lambda environment for all examples, in which a range is at most three numbers."""
+    """Load one Lambda environment for all examples, in which a range has at most three numbers."""
     with pytest.MonkeyPatch.context() as monkeypatch, serving(PokeAPI()) as port:
         url = f"http://127.0.0.1:{port}/api/v2"
-        monkeypatch.setattr(logging.Handler, "handleError", unloggable)
+        monkeypatch.setattr(logging.Handler, "handleError", raise_log_error)
         yield load(monkeypatch, POKEAPI_URL=url, MAX_NUMBERS="3")
 
 
-def unloggable(_: logging.Handler, record: logging.LogRecord) -> None:
+def raise_log_error(_: logging.Handler, record: logging.LogRecord) -> None:
     raise AssertionError(record.__dict__)
 
 
-@given(event=changed_samples | with_any_query | with_any_request | fields | anything)
-def test_whatever_the_event_the_reply_is_one_its_source_takes(app: ModuleType, event: Any) -> None:
+@given(event=any_event)
+def test_any_event_gets_a_reply_that_its_source_accepts(app: ModuleType, event: Any) -> None:
     try:
-        source = events.read(event)
+        source = sources.detect(event, Deployment())
     except InvalidRequest:
         source = None
     match source:
         case Http():
-            takes_http(app.handler(event, Context()))
-        case Queue(messages=messages):
-            takes_queue(app.handler(event, Context()), {message.id for message in messages})
+            check_http_reply(app.handler(event, Context()))
+        case SqsBatch(event=shaped):
+            ids = {message.message_id for message in shaped.records}
+            check_queue_reply(app.handler(event, Context()), ids)
         case _:
-            takes_direct(app, event)
+            check_direct_reply(app, event)
 
 
-def takes_http(reply: dict[str, Any]) -> None:
+def check_http_reply(reply: dict[str, Any]) -> None:
     json.dumps(reply).encode()
     assert 200 <= reply["statusCode"] < 500
     assert not INTERNAL.search(reply["body"])
     if "multiValueHeaders" in reply:
-        assert all(isinstance(value, str) for values in reply["multiValueHeaders"].values() for value in values)
+        for values in reply["multiValueHeaders"].values():
+            assert all(isinstance(value, str) for value in values)
     else:
         assert all(isinstance(value, str) for value in reply["headers"].values())
 
 
-def takes_queue(reply: dict[str, Any], ids: set[str]) -> None:
+def check_queue_reply(reply: dict[str, Any], ids: set[str]) -> None:
     assert reply.keys() == {"batchItemFailures"}
     assert {failure["itemIdentifier"] for failure in reply["batchItemFailures"]} <= ids
 
 
-def takes_direct(app: ModuleType, event: Any) -> None:
-    report, refusal = {}, ""
+def check_direct_reply(app: ModuleType, event: Any) -> None:
+    report = {}
+    refusal = ""
     try:
         report = app.handler(event, Context())
     except InvalidRequest as error:

@@ -1,4 +1,4 @@
-"""The process's own account of its memory: what fails leaves nothing behind."""
+"""The process's own account of its memory: failures leave nothing behind."""
 
 import json
 import os
@@ -9,17 +9,19 @@ import pytest
 
 from tests.tools.pokeapi import PokeAPI, answers
 
-# A process made by exec begins with the highest figure of the one that made it, here pytest's; a forked one anew.
+# It prints the peak memory after each fetch. A process made by exec begins with the peak of the one
+# that made it, here pytest's; a forked one begins anew.
 PROGRAM = """
 import asyncio, json, os, resource, sys
-if child := os.fork():
+child = os.fork()
+if child:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-from tests.conftest import fetched
-from pokemon_names.client import Clients
+from tests.conftest import fetch_range
+from pokemon_names.fetching.client import Clients
 clients = Clients(sys.argv[1])
 peaks = []
-for asked in sys.argv[2:]:
-    asyncio.run(fetched(clients, range=asked))
+for expression in sys.argv[2:]:
+    asyncio.run(fetch_range(clients, range=expression))
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print(json.dumps(peaks))
 """
@@ -27,7 +29,7 @@ print(json.dumps(peaks))
 
 @pytest.mark.parametrize("size", [16_000_000, 1_000_000])
 def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str, size: int) -> None:
-    """Send bombs, and then bodies that are whole but lack a name."""
+    """Answer with bombs, and then with bodies that are whole but lack a name."""
     pokeapi.answers = dict.fromkeys(range(151, 301), answers.large(size))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, url, "1-150", "151-300", "151-300", "151-300"],
@@ -35,6 +37,6 @@ def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str, size: int) ->
         stdout=subprocess.PIPE,
         check=True,
     )
-    healthy, once, *_, often = json.loads(done.stdout)
-    assert once < healthy * 2  # with 100 in flight
-    assert often < once * 1.25
+    healthy, failed_once, _, failed_thrice = json.loads(done.stdout)
+    assert failed_once < healthy * 2  # with 100 in flight
+    assert failed_thrice < failed_once * 1.25

@@ -1,47 +1,54 @@
-"""Events of SQS, SNS and EventBridge, one with several requests among them, and what is kept of them."""
+"""Events of SQS, SNS and EventBridge rules, and the reports that are stored for them."""
 
 import json
 import re
-from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pokemon_names import retry
-from pokemon_names.item import IncompleteError
-from pokemon_names.messages import MOST_CHARACTERS
-from pokemon_names.request import InvalidRequest
-from tests.conftest import Handle, Kept, sample
+from pokemon_names.fetching import retry
+from pokemon_names.model import InvalidRequest
+from pokemon_names.sources.base import IncompleteError
+from pokemon_names.sources.messages import MAX_CHARACTERS
+from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
-Load = Callable[..., ModuleType]
 
-
-def queue(*bodies: Any) -> dict[str, Any]:
+def batch(*bodies: Any) -> dict[str, Any]:
+    """Return the event of a batch of messages, whose ids are m0, m1 and so on."""
     record = sample("sqs")["Records"][0]
-    return {"Records": [{**record, "messageId": f"m{n}", "body": body} for n, body in enumerate(bodies)]}
+    records = []
+    for index, body in enumerate(bodies):
+        records.append({**record, "messageId": f"m{index}", "body": body})
+    return {"Records": records}
 
 
-def failed(reply: dict[str, Any]) -> list[str]:
+def failed_messages(reply: dict[str, Any]) -> list[str]:
     assert reply.keys() == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
 
 
-def test_a_report_is_kept_for_each_message_under_its_id(keeping: Handle, kept: Kept) -> None:
-    assert failed(keeping(queue('{"range": "1-3"}', '{"range": "151", "strategy": "index"}'))) == []
-    assert kept().keys() == {"results/sqs/m0.json", "results/sqs/m1.json"}
-    report = kept()["results/sqs/m0.json"]
+def test_a_report_is_stored_for_each_message_under_its_id(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    reply = handle_with_bucket(batch('{"range": "1-3"}', '{"range": "151", "strategy": "index"}'))
+    reports = read_reports()
+    report = reports["results/sqs/m0.json"]
+    assert failed_messages(reply) == []
+    assert reports.keys() == {"results/sqs/m0.json", "results/sqs/m1.json"}
     assert list(report) == ["range", "strategy", "complete", "count", "names", "failures", "timing"]
-    assert (report["range"], report["names"]) == ("1-3", ["bulbasaur", "ivysaur", "venusaur"])
-    assert kept()["results/sqs/m1.json"]["names"] == ["mew"]
+    assert report["range"] == "1-3"
+    assert report["names"] == ["bulbasaur", "ivysaur", "venusaur"]
+    assert reports["results/sqs/m1.json"]["names"] == ["mew"]
 
 
-def test_a_second_delivery_puts_the_same_object_in_place_of_the_first(keeping: Handle, kept: Kept) -> None:
+def test_a_second_delivery_replaces_the_object_of_the_first(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
     for _ in range(2):
-        keeping(queue('{"range": "1-3"}'))
-    assert [report["count"] for report in kept().values()] == [3]
+        handle_with_bucket(batch('{"range": "1-3"}'))
+    assert [report["count"] for report in read_reports().values()] == [3]
 
 
 @pytest.mark.parametrize(
@@ -56,107 +63,147 @@ def test_a_second_delivery_puts_the_same_object_in_place_of_the_first(keeping: H
         '{"Type": "Notification"}',
         '{"Type": "Notification", "Message": "no"}',
         "[" * 100_000,
-        f'{{"range": "1-3"}}{" " * MOST_CHARACTERS}',
+        f'{{"range": "1-3"}}{" " * MAX_CHARACTERS}',
         "\ud800",
         7,
         None,
     ],
 )
-def test_a_bad_message_fails_alone(keeping: Handle, kept: Kept, body: Any) -> None:
-    assert failed(keeping(queue('{"range": "1"}', body, '{"range": "2"}'))) == ["m1"]
-    assert kept().keys() == {"results/sqs/m0.json", "results/sqs/m2.json"}
+def test_a_bad_message_fails_alone(
+    handle_with_bucket: Handle, read_reports: ReadReports, body: Any
+) -> None:
+    reply = handle_with_bucket(batch('{"range": "1"}', body, '{"range": "2"}'))
+    assert failed_messages(reply) == ["m1"]
+    assert read_reports().keys() == {"results/sqs/m0.json", "results/sqs/m2.json"}
 
 
-def test_an_error_says_where_it_lies(handle: Handle, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_names_the_field_of_the_event(handle: Handle, capsys: Capture) -> None:
     notification = {"Type": "Notification", "Message": '{"range": 0}'}
-    handle(queue("x", '{"range": 0}', json.dumps(notification)))
+    handle(batch("x", '{"range": 0}', json.dumps(notification)))
     errors = [json.loads(line)["error"] for line in capsys.readouterr().out.splitlines()]
-    assert [error.partition(":")[0] for error in errors] == ["body", "body.range", "Message.range"]
+    fields = [error.partition(":")[0] for error in errors]
+    assert fields == ["body", "body.range", "Message.range"]
 
 
-def test_a_message_whose_names_may_still_come_is_kept_and_fails(pokeapi: PokeAPI, keeping: Handle, kept: Kept) -> None:
+def test_a_message_with_retryable_failures_has_its_report_stored_and_fails(
+    pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
     pokeapi.answers[2] = answers.status(400)
-    event = queue('{"range": "1-3"}', '{"range": "1025-1026"}')
-    assert failed(keeping(event)) == ["m0"]
-    assert kept()["results/sqs/m0.json"]["names"] == ["bulbasaur", "venusaur"]
-    assert kept()["results/sqs/m1.json"]["complete"] is False
-    pokeapi.answers, before = {}, pokeapi.requests
-    assert failed(keeping({"Records": event["Records"][:1]})) == []
-    assert (kept()["results/sqs/m0.json"]["complete"], pokeapi.requests - before) == (True, 1)
+    event = batch('{"range": "1-3"}', '{"range": "1025-1026"}')
+    assert failed_messages(handle_with_bucket(event)) == ["m0"]
+    reports = read_reports()
+    assert reports["results/sqs/m0.json"]["names"] == ["bulbasaur", "venusaur"]
+    assert reports["results/sqs/m1.json"]["complete"] is False
+    pokeapi.answers = {}
+    requests = pokeapi.requests
+    again = {"Records": event["Records"][:1]}
+    assert failed_messages(handle_with_bucket(again)) == []
+    assert read_reports()["results/sqs/m0.json"]["complete"] is True
+    assert pokeapi.requests - requests == 1
 
 
-def test_messages_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: Load) -> None:
+def test_messages_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.delay = 0.02
     app = load_app(MAX_CONCURRENCY="4")
-    reply = app.handler(queue(*(f'{{"range": "{n}", "strategy": "sequential"}}' for n in range(1, 9))), Context())
-    assert (failed(reply), pokeapi.most_in_flight) == ([], 4)
+    bodies = [f'{{"range": "{number}", "strategy": "sequential"}}' for number in range(1, 9)]
+    reply = app.handler(batch(*bodies), Context())
+    assert failed_messages(reply) == []
+    assert pokeapi.most_in_flight == 4
 
 
-def test_blocking_clients_wait_their_turn_like_all_others(pokeapi: PokeAPI, load_app: Load) -> None:
+def test_blocking_clients_wait_for_the_window_like_all_others(
+    pokeapi: PokeAPI, load_app: LoadApp
+) -> None:
     pokeapi.delay = 0.02
     app = load_app(MAX_CONCURRENCY="1")
-    app.handler(queue(*(f'{{"range": "{n}", "strategy": "sync"}}' for n in range(1, 5))), Context())
+    bodies = [f'{{"range": "{number}", "strategy": "sync"}}' for number in range(1, 5)]
+    app.handler(batch(*bodies), Context())
     assert pokeapi.most_in_flight == 1
 
 
-def test_messages_share_the_deadline(pokeapi: PokeAPI, load_app: Load) -> None:
+def test_messages_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers[2] = answers.hang
     app = load_app()
-    seconds = app.MARGIN_SECONDS + app.KEEP_SECONDS + 0.5
-    assert failed(app.handler(queue('{"range": "1"}', '{"range": "2"}'), Context(seconds=seconds))) == ["m1"]
+    seconds = app.MARGIN_SECONDS + app.STORE_TIMEOUT + 0.5
+    reply = app.handler(batch('{"range": "1"}', '{"range": "2"}'), Context(seconds=seconds))
+    assert failed_messages(reply) == ["m1"]
 
 
-@pytest.mark.parametrize(("event", "patient"), [(queue('{"range": "1-3"}'), True), ({"range": "1-3"}, False)])
-def test_a_hopeless_number_is_waited_for_where_nobody_waits_for_the_reply(
-    pokeapi: PokeAPI, load_app: Load, monkeypatch: pytest.MonkeyPatch, event: dict[str, Any], *, patient: bool
+@pytest.mark.parametrize(
+    ("event", "waits"), [(batch('{"range": "1-3"}'), True), ({"range": "1-3"}, False)]
+)
+def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
+    pokeapi: PokeAPI,
+    load_app: LoadApp,
+    monkeypatch: pytest.MonkeyPatch,
+    event: dict[str, Any],
+    *,
+    waits: bool,
 ) -> None:
     monkeypatch.setattr(retry, "SHARED_RETRIES", 5)
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.2)
-    monkeypatch.setattr(retry, "MAX_WAIT", 0.2)
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.2)
+    monkeypatch.setattr(retry, "MAX_DELAY", 0.2)
     pokeapi.answers[2] = answers.status(503)
     app = load_app()
     monkeypatch.setattr(app, "STRAGGLER_TIMEOUT", 0.0)
     app.handler(event, Context())
-    all_retries = 1 + 2 + 5 + 2  # its own, the shared ones, and those that two names earned
-    assert (pokeapi.requests == 2 + all_retries) == patient
+    # The first attempt, the number's own retries, the shared ones, and those that two names earned.
+    attempts = 1 + 2 + 5 + 2
+    assert (pokeapi.requests == 2 + attempts) == waits
 
 
-def test_what_cannot_be_kept_fails(load_app: Load, aws: None, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001
+@pytest.mark.usefixtures("aws")
+def test_a_message_whose_report_cannot_be_stored_fails(load_app: LoadApp, capsys: Capture) -> None:
     app = load_app(RESULTS_BUCKET="nowhere")
-    assert failed(app.handler(queue('{"range": "1"}'), Context())) == ["m0"]
+    reply = app.handler(batch('{"range": "1"}'), Context())
+    assert failed_messages(reply) == ["m0"]
     assert "NoSuchBucket" in capsys.readouterr().out
 
 
-def test_a_wrapped_notification_is_unwrapped(keeping: Handle, kept: Kept) -> None:
-    assert failed(keeping(sample("sqs-sns-wrapped"))) == []
-    assert [report["names"] for report in kept().values()] == [["mew"]]
+def test_a_message_may_be_a_notification_of_a_request(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    assert failed_messages(handle_with_bucket(sample("sqs-sns-wrapped"))) == []
+    assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
-def test_sam_local_has_no_bucket(load_app: Load) -> None:
+def test_sam_local_has_no_bucket(load_app: LoadApp) -> None:
     app = load_app(RESULTS_BUCKET="Bucket", AWS_SAM_LOCAL="true")
-    assert [report["count"] for report in app.handler(sample("sns"), Context())["reports"]] == [1]
+    reply = app.handler(sample("sns"), Context())
+    assert [report["count"] for report in reply["reports"]] == [1]
 
 
-@pytest.mark.parametrize(("name", "count"), [("sns", 1), ("eventbridge", 4)])
-def test_asynchronous_events_are_kept(keeping: Handle, kept: Kept, name: str, count: int) -> None:
-    event = sample(name)
-    reply = keeping(event)
+@pytest.mark.parametrize(
+    ("name", "count", "key"),
+    [
+        ("sns", 1, "results/sns/95df01b4-ee98-5cb9-9903-4c221d41eb5e.json"),
+        ("eventbridge", 4, "results/eventbridge/6a7e8feb-b491-4cf7-a9f1-bf3703467718.json"),
+    ],
+)
+def test_the_report_of_an_asynchronous_event_is_stored_under_its_id(
+    handle_with_bucket: Handle, read_reports: ReadReports, name: str, count: int, key: str
+) -> None:
+    reply = handle_with_bucket(sample(name))
     assert [report["count"] for report in reply["reports"]] == [count]
-    id_ = event["id"] if "id" in event else event["Records"][0]["Sns"]["MessageId"]
-    assert {key: report["count"] for key, report in kept().items()} == {f"results/{name}/{id_}.json": count}
+    reports = read_reports()
+    assert reports.keys() == {key}
+    assert reports[key]["count"] == count
 
 
 @pytest.mark.parametrize("name", ["sns", "eventbridge"])
-def test_what_an_asynchronous_event_lacks_is_raised_once_the_rest_is_kept(
-    pokeapi: PokeAPI, keeping: Handle, kept: Kept, name: str
+def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_stored(
+    pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports, name: str
 ) -> None:
     pokeapi.answers[151] = answers.status(400)
-    with pytest.raises(IncompleteError, match=r"^1 names did not come, first that of 151: bad_status$"):
-        keeping(sample(name))
-    assert [report["complete"] for report in kept().values()] == [False]
+    message = r"^not all names came: 1 failed, first 151: bad_status$"
+    with pytest.raises(IncompleteError, match=message):
+        handle_with_bucket(sample(name))
+    assert [report["complete"] for report in read_reports().values()] == [False]
 
 
-@pytest.mark.parametrize(("given", "field"), [("1-3", "Message"), ('{"range": "x"}', "Message.range"), (7, "Message")])
+@pytest.mark.parametrize(
+    ("given", "field"), [("1-3", "Message"), ('{"range": "x"}', "Message.range"), (7, "Message")]
+)
 def test_a_bad_notification_is_invalid(handle: Handle, given: Any, field: str) -> None:
     event = sample("sns")
     event["Records"][0]["Sns"]["Message"] = given
@@ -164,13 +211,15 @@ def test_a_bad_notification_is_invalid(handle: Handle, given: Any, field: str) -
         handle(event)
 
 
-@pytest.mark.parametrize(("detail", "field"), [(None, "detail"), ([], "detail"), ({"ranges": "1"}, "detail.ranges")])
+@pytest.mark.parametrize(
+    ("detail", "field"), [(None, "detail"), ([], "detail"), ({"ranges": "1"}, "detail.ranges")]
+)
 def test_a_bad_detail_is_invalid(handle: Handle, detail: Any, field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"^{re.escape(field)}: got "):
         handle({**sample("eventbridge"), "detail": detail})
 
 
 @pytest.mark.parametrize("id_", ["../x", "", "a\n", None, "x" * 101])
-def test_an_id_that_is_none_makes_no_message(handle: Handle, id_: Any) -> None:
+def test_an_event_with_a_bad_id_is_no_message(handle: Handle, id_: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^version: got .*, allowed: only the fields"):
         handle({**sample("eventbridge"), "id": id_})

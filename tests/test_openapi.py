@@ -1,11 +1,10 @@
-"""The API's description, held against what the handler really answers."""
+"""The API's description, compared with what the handler really answers."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -13,23 +12,33 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from pokemon_names import web
-from pokemon_names.outcome import Reason
-from pokemon_names.request import FIELDS, STRATEGIES
-from tests.conftest import Handle
-from tests.test_web import PATHS, get
+from pokemon_names.model import FIELDS, STRATEGIES, Reason
+from pokemon_names.sources import responses
+from pokemon_names.views import pages
+from tests.conftest import Handle, LoadApp, http_event
+from tests.test_http import PATHS
 from tests.tools import docs
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 
-API = yaml.safe_load(Path(web.__file__).with_name("openapi.yaml").read_text(encoding="utf-8"))
+API = yaml.safe_load(Path(pages.__file__).with_name("openapi.yaml").read_text(encoding="utf-8"))
+PARAMETERS = API["components"]["parameters"]
 SCHEMAS = API["components"]["schemas"]
 FORBIDDEN = answers.text(403, "Forbidden")
-VALUES = {"range": "1", "strategy": "gather", "fresh": "true", "trace": "true", "strategies": "gather"}
+
+# A value for each field that a query may have.
+VALUES = {
+    "range": "1",
+    "strategy": "gather",
+    "fresh": "true",
+    "trace": "true",
+    "strategies": "gather",
+}
 
 
-def resolved(node: Any) -> Any:
+def resolve(node: Any) -> Any:
+    """Return the node that a reference leads to, and any other node itself."""
     if "$ref" not in node:
         return node
     found = API
@@ -38,51 +47,82 @@ def resolved(node: Any) -> Any:
     return found
 
 
-def fits(value: Any, schema: Any) -> None:
+def check_schema(value: Any, schema: Any) -> None:
     Draft202012Validator({"components": API["components"], **schema}).validate(value)
 
 
-def replies(path: str) -> dict[int, Any]:
-    return {int(status): resolved(reply) for status, reply in API["paths"][path]["get"]["responses"].items()}
+def described_replies(path: str) -> dict[int, Any]:
+    responses = API["paths"][path]["get"]["responses"]
+    return {int(status): resolve(response) for status, response in responses.items()}
 
 
-def test_it_is_openapi() -> None:
+def members(schema: Any) -> set[str]:
+    """Return the members that an object may have.
+
+    Schemas do not say that it has no others, because some of them are parts of others.
+    """
+    schema = resolve(schema)
+    names = set(schema.get("properties", {}))
+    for part in [*schema.get("allOf", []), *schema.get("anyOf", [])]:
+        names |= members(part)
+    return names
+
+
+def check_members(value: Mapping[str, Any], name: str, *, optional: Iterable[str] = ()) -> None:
+    """Check that a value has every member of a schema but the optional ones, and no other."""
+    schema = SCHEMAS[name]
+    assert value.keys() == members(schema).difference(optional)
+    assert value.keys() == set(schema["required"])
+
+
+def test_the_description_is_openapi() -> None:
     validate(API)
 
 
-def test_every_path_and_no_other() -> None:
+def test_every_path_is_described_and_no_other() -> None:
     assert list(API["paths"]) == PATHS.split(", ")
 
 
-def test_the_page_for_people_says_the_same() -> None:
+def test_the_page_for_people_is_made_from_the_description() -> None:
     assert docs.PAGE.read_text(encoding="utf-8") == docs.made(), "make docs"
 
 
 @pytest.mark.parametrize("path", API["paths"])
-def test_every_field_and_no_other(handle: Handle, path: str) -> None:
-    parameters = [resolved(one) for one in API["paths"][path]["get"].get("parameters", [])]
-    described = {one["name"] for one in parameters if one["in"] == "query"}
-    taken = {
-        field
-        for field in VALUES
-        if handle(get(path.format(number=1), **{field: VALUES[field]}))["statusCode"] == HTTPStatus.OK
-    }
+def test_every_field_is_described_and_no_other(handle: Handle, path: str) -> None:
+    parameters = [resolve(node) for node in API["paths"][path]["get"].get("parameters", [])]
+    described = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+    accepted = set()
+    for field, value in VALUES.items():
+        reply = handle(http_event(path.format(number=1), **{field: value}))
+        if reply["statusCode"] == HTTPStatus.OK:
+            accepted.add(field)
+    if path in {"/", "/openapi.yaml"}:
+        accepted = set()  # they ignore every field
     assert {*FIELDS, "strategies"} == VALUES.keys()
-    assert described == (set() if path in {"/", "/openapi.yaml"} else taken)
+    assert described == accepted
 
 
-def test_every_strategy_reason_and_status_and_no_other() -> None:
-    parameters = API["components"]["parameters"]
-    assert parameters["strategy"]["schema"]["enum"] == SCHEMAS["Report"]["properties"]["strategy"]["enum"]
-    assert parameters["strategy"]["schema"]["enum"] == list(STRATEGIES)
+def test_every_strategy_is_described_and_no_other() -> None:
+    assert PARAMETERS["strategy"]["schema"]["enum"] == list(STRATEGIES)
+    assert SCHEMAS["Report"]["properties"]["strategy"]["enum"] == list(STRATEGIES)
+
+
+def test_every_reason_is_described_and_no_other() -> None:
     assert SCHEMAS["Failure"]["properties"]["reason"]["enum"] == list(get_args(Reason))
-    in_code = re.findall(r"HTTPStatus\.([A-Z_]+)", Path(web.__file__).read_text(encoding="utf-8"))
-    assert {HTTPStatus[name] for name in in_code} == {status for path in API["paths"] for status in replies(path)}
+
+
+def test_every_status_is_described_and_no_other() -> None:
+    code = Path(responses.__file__).read_text(encoding="utf-8")
+    in_code = {HTTPStatus[name] for name in re.findall(r"HTTPStatus\.([A-Z_]+)", code)}
+    described: set[int] = set()
+    for path in API["paths"]:
+        described |= described_replies(path).keys()
+    assert in_code == described
 
 
 @pytest.mark.parametrize("path", API["paths"])
 @pytest.mark.parametrize(
-    ("status", "answer", "asked"),
+    ("status", "answer", "options"),
     [
         (200, None, {}),
         (200, None, {"accept": "text/plain"}),
@@ -94,60 +134,73 @@ def test_every_strategy_reason_and_status_and_no_other() -> None:
         (504, answers.hang, {"seconds": 2.3}),
     ],
 )
-def test_what_the_handler_answers_is_described(  # noqa: PLR0913, PLR0917
+def test_every_reply_is_as_described(  # noqa: PLR0913, PLR0917  the cases' values
     pokeapi: PokeAPI,
-    load_app: Callable[..., ModuleType],
+    load_app: LoadApp,
     path: str,
     status: int,
     answer: Answer | None,
-    asked: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
-    pokeapi.answers = {1: answer, PokeAPI.LIST: answer} if answer else {}
-    fields = {name: value for name, value in asked.items() if name == "limit"}
+    if answer:
+        pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
+    query = {}
+    if "limit" in options:
+        query["limit"] = options["limit"]
     if path in {"/pokemon", "/race"}:
-        fields["range"] = "1"
-    event = get(path.format(number=1), asked.get("accept"), asked.get("method", "GET"), **fields)
-    event["headers"]["if-none-match"] = asked.get("if-none-match", "")
-    reply = load_app().handler(event, Context(seconds=asked.get("seconds", 30.0)))
-    assert reply["statusCode"] == (status if status in replies(path) else HTTPStatus.OK)
-    _check(reply, replies(path)[reply["statusCode"]])
+        query["range"] = "1"
+    method = options.get("method", "GET")
+    event = http_event(path.format(number=1), options.get("accept"), method, **query)
+    event["headers"]["if-none-match"] = options.get("if-none-match", "")
+    reply = load_app().handler(event, Context(seconds=options.get("seconds", 30.0)))
+    described = described_replies(path)
+    if status in described:
+        assert reply["statusCode"] == status
+    else:
+        assert reply["statusCode"] == HTTPStatus.OK
+    check_headers(reply, described[reply["statusCode"]])
+    check_body(reply, described[reply["statusCode"]])
 
 
-def _check(reply: dict[str, Any], described: dict[str, Any]) -> None:
-    headers = {name: resolved(one) for name, one in described.get("headers", {}).items()}
+def check_headers(reply: dict[str, Any], described: dict[str, Any]) -> None:
+    headers = {name: resolve(node) for name, node in described.get("headers", {}).items()}
+    required = {name for name, header in headers.items() if header.get("required")}
     assert reply["headers"].keys() - {"Content-Type"} <= headers.keys()
-    assert {name for name, one in headers.items() if one.get("required")} <= reply["headers"].keys()
+    assert required <= reply["headers"].keys()
     for name in headers.keys() & reply["headers"].keys():
-        fits(reply["headers"][name], headers[name]["schema"])
+        check_schema(reply["headers"][name], headers[name]["schema"])
+
+
+def check_body(reply: dict[str, Any], described: dict[str, Any]) -> None:
     if "content" not in described:
         assert not reply["body"]
         return
     media_type = reply["headers"]["Content-Type"].partition(";")[0]
-    read = {"text/plain": str, "text/html": str, "application/yaml": yaml.safe_load}.get(media_type, json.loads)
-    body, schema = read(reply["body"]), described["content"][media_type]["schema"]
-    fits(body, schema)
-    if "json" in media_type:
-        assert body.keys() <= _members(schema)
+    schema = described["content"][media_type]["schema"]
+    match media_type:
+        case "text/plain" | "text/html":
+            check_schema(reply["body"], schema)
+        case "application/yaml":
+            check_schema(yaml.safe_load(reply["body"]), schema)
+        case _:
+            body = json.loads(reply["body"])
+            check_schema(body, schema)
+            assert body.keys() <= members(schema)
 
 
-def _members(schema: Any) -> set[str]:
-    """Give what an object may hold: schemas leave out that it may hold nothing else, for some are parts of others."""
-    schema = resolved(schema)
-    parts = [_members(part) for part in [*schema.get("allOf", []), *schema.get("anyOf", [])]]
-    return set(schema.get("properties", {})).union(*parts)
-
-
-def test_a_report_and_its_parts_have_every_member_described_and_no_other(pokeapi: PokeAPI, handle: Handle) -> None:
+def test_every_member_of_a_report_and_its_parts_is_described_and_no_other(
+    pokeapi: PokeAPI, handle: Handle
+) -> None:
     pokeapi.answers = {2: FORBIDDEN}
-    report = json.loads(handle(get("/pokemon", range="1-2"))["body"])
-    (entry, *_) = json.loads(handle(get("/race", range="1-2"))["body"])["race"]
-    assert report.keys() == set(SCHEMAS["Report"]["required"]) == _members(SCHEMAS["Report"]) - {"trace"}
-    assert report["timing"].keys() == set(SCHEMAS["Timing"]["required"]) == _members(SCHEMAS["Timing"])
-    assert report["failures"][0].keys() == set(SCHEMAS["Failure"]["required"]) == _members(SCHEMAS["Failure"])
-    assert entry.keys() == _members(SCHEMAS["RaceEntry"]) - {"trace"}
+    report = json.loads(handle(http_event("/pokemon", range="1-2"))["body"])
+    check_members(report, "Report", optional={"trace"})
+    check_members(report["timing"], "Timing")
+    check_members(report["failures"][0], "Failure")
+    race = json.loads(handle(http_event("/race", range="1-2"))["body"])["race"]
+    assert race[0].keys() == members(SCHEMAS["RaceEntry"]) - {"trace"}
 
 
-def test_a_trace_is_described(handle: Handle) -> None:
-    report = json.loads(handle(get("/pokemon", range="1-2", trace="true"))["body"])
-    fits(report, SCHEMAS["Report"])
-    assert report["trace"][0].keys() == set(SCHEMAS["Exchange"]["required"]) == _members(SCHEMAS["Exchange"])
+def test_every_member_of_a_trace_is_described_and_no_other(handle: Handle) -> None:
+    report = json.loads(handle(http_event("/pokemon", range="1-2", trace="true"))["body"])
+    check_schema(report, SCHEMAS["Report"])
+    check_members(report["trace"][0], "Attempt")

@@ -1,23 +1,26 @@
+"""The local PokeAPI itself, compared with the live service."""
+
 import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.conftest import NAMES, ROOT
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.bodies import NAMES_FILE, made, pokemon
 from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.weather import Weather
 
-RECORDED = Path(os.environ.get("POKEAPI_RECORDED", Path(__file__).parents[2] / "shared" / "pokeapi"))
+RECORDED = Path(os.environ.get("POKEAPI_RECORDED", ROOT.parent / "shared" / "pokeapi"))
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
 
 
@@ -27,25 +30,26 @@ def http(url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_number_has_a_name() -> None:
+def test_every_number_has_a_name_of_its_own() -> None:
     assert list(pokemon()) == NUMBERS
-    assert len({one.name for one in pokemon().values()}) == len(NUMBERS)
+    assert len({listed.name for listed in pokemon().values()}) == len(NUMBERS)
 
 
-def test_made_bodies_have_the_real_sizes_spread() -> None:
-    some = list(pokemon().values())[::10]
-    made_sizes = [len(gzip.decompress(made(one))) for one in some]
-    assert max(made_sizes) > 500_000
-    assert min(made_sizes) < 20_000
-    for size, one in zip(made_sizes, some, strict=True):
-        assert abs(size - one.size) < 2_000
+def test_made_bodies_are_as_large_as_the_real_ones() -> None:
+    every_tenth = list(pokemon().values())[::10]
+    sizes = [len(gzip.decompress(made(listed))) for listed in every_tenth]
+    assert max(sizes) > 500_000
+    assert min(sizes) < 20_000
+    for size, listed in zip(sizes, every_tenth, strict=True):
+        assert abs(size - listed.size) < 2_000
 
 
 @pytest.mark.parametrize("path", ["pokemon/151", "pokemon/151/", "pokemon/mew"])
-def test_one(http: httpx.Client, path: str) -> None:
+def test_one_pokemon(http: httpx.Client, path: str) -> None:
     response = http.get(path)
     body = response.json()
-    assert (body["id"], body["name"]) == (151, "mew")
+    assert body["id"] == 151
+    assert body["name"] == "mew"
     assert {"abilities", "moves", "species", "sprites", "stats", "types"} < body.keys()
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     assert response.headers["Content-Encoding"] == "gzip"
@@ -75,25 +79,31 @@ def test_without_gzip(http: httpx.Client) -> None:
 )
 def test_errors_are_plain_text(http: httpx.Client, path: str, status: int, body: str) -> None:
     response = http.get(path)
-    assert (response.status_code, response.text) == (status, body)
+    assert response.status_code == status
+    assert response.text == body
     assert response.headers["Content-Type"].startswith("text/plain")
     assert "max-age=432000" in response.headers["Cache-Control"]
 
 
 def test_the_list_has_pages_of_twenty(http: httpx.Client) -> None:
     first = http.get("pokemon").json()
-    assert (first["count"], len(first["results"]), first["previous"]) == (1351, 20, None)
-    assert first["results"][0] == {"name": "bulbasaur", "url": "https://pokeapi.co/api/v2/pokemon/1/"}
+    bulbasaur = {"name": "bulbasaur", "url": "https://pokeapi.co/api/v2/pokemon/1/"}
+    assert first["count"] == 1351
+    assert len(first["results"]) == 20
+    assert first["results"][0] == bulbasaur
+    assert first["previous"] is None
     assert first["next"] == "https://pokeapi.co/api/v2/pokemon?offset=20&limit=20"
     last = http.get("pokemon", params={"offset": 1340, "limit": 20}).json()
-    assert (len(last["results"]), last["next"]) == (11, None)
+    assert len(last["results"]) == 11
     assert last["previous"] == "https://pokeapi.co/api/v2/pokemon?offset=1320&limit=20"
+    assert last["next"] is None
 
 
-def test_the_list_has_no_maximum(http: httpx.Client) -> None:
+def test_a_page_of_the_list_may_be_of_any_size(http: httpx.Client) -> None:
     page = http.get("pokemon", params={"limit": 100_000, "offset": 0}).json()
-    assert [one["name"] for one in page["results"]] == [one.name for one in pokemon().values()]
-    assert (page["next"], page["previous"]) == (None, None)
+    assert [entry["name"] for entry in page["results"]] == list(NAMES.values())
+    assert page["previous"] is None
+    assert page["next"] is None
 
 
 def test_the_version_of_the_data(http: httpx.Client) -> None:
@@ -101,14 +111,17 @@ def test_the_version_of_the_data(http: httpx.Client) -> None:
     assert response.json()["hash"] == response.headers["X-PokeAPI-Hash"]
 
 
-def test_recorded_bodies_are_served_as_they_lie(tmp_path: Path) -> None:
-    (tmp_path / "151.json.gz").write_bytes(gzip.compress(b'{"name":"mew","recorded":true}'))
+def test_recorded_bodies_are_served_unchanged(tmp_path: Path) -> None:
+    body = b'{"name":"mew","recorded":true}'
+    (tmp_path / "151.json.gz").write_bytes(gzip.compress(body))
     with serving(PokeAPI(tmp_path)) as port:
-        assert httpx.get(f"http://127.0.0.1:{port}/api/v2/pokemon/151").json() == {"name": "mew", "recorded": True}
+        response = httpx.get(f"http://127.0.0.1:{port}/api/v2/pokemon/151")
+    assert response.json() == {"name": "mew", "recorded": True}
 
 
-def test_it_starts_by_itself_and_stops_cleanly() -> None:
-    command = [sys.executable, "-m", "tests.tools.pokeapi", "--host", "localhost", "--port", "0", "--delay", "0.001"]
+def test_it_runs_in_a_process_of_its_own_and_stops_cleanly() -> None:
+    options = ["--host", "localhost", "--port", "0", "--delay", "0.001"]
+    command = [sys.executable, "-m", "tests.tools.pokeapi", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[2]
@@ -118,24 +131,29 @@ def test_it_starts_by_itself_and_stops_cleanly() -> None:
     assert process.returncode == 0
 
 
-def test_faults_befall_requests_at_their_rates_and_by_their_seed() -> None:
-    def befalling(seed: int) -> list[Answer | None]:
-        faults = Faults({"500": 0.2, "reset": 0.1}, seed)
-        return [faults.next(f"/pokemon/{number}") for number in range(1000)]
-
-    first = befalling(1)
-    assert first == befalling(1) != befalling(2)
-    assert 150 < first.count(FAULTS["500"]) < 250
-    assert 50 < first.count(FAULTS["reset"]) < 150
-    assert first.count(None) + first.count(FAULTS["500"]) + first.count(FAULTS["reset"]) == 1000
+def next_faults(seed: int) -> list[Answer | None]:
+    faults = Faults({"500": 0.2, "reset": 0.1}, seed)
+    return [faults.next(f"/pokemon/{number}") for number in range(1000)]
 
 
-def test_a_second_request_may_meet_with_something_else() -> None:
+def test_faults_come_at_their_rates() -> None:
+    faults = Counter(next_faults(seed=1))
+    assert 150 < faults[FAULTS["500"]] < 250
+    assert 50 < faults[FAULTS["reset"]] < 150
+    assert faults.keys() == {FAULTS["500"], FAULTS["reset"], None}
+
+
+def test_the_seed_decides_which_requests_get_faults() -> None:
+    assert next_faults(seed=1) == next_faults(seed=1)
+    assert next_faults(seed=1) != next_faults(seed=2)
+
+
+def test_each_request_for_a_path_may_get_another_fault() -> None:
     faults = Faults({"500": 0.5}, seed=0)
     assert {faults.next("/pokemon/1") for _ in range(20)} == {FAULTS["500"], None}
 
 
-def test_only_known_faults() -> None:
+def test_unknown_faults_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^flood: no such fault, only 429, 500, "):
         Faults({"flood": 1}, seed=0)
 
@@ -155,7 +173,9 @@ def statuses(url: str, numbers: Iterable[int]) -> list[int]:
         ({"once": 1, "hopeless": 1}, [503, 503, 500, 503]),
     ],
 )
-def test_weather_lasts(pokeapi: PokeAPI, url: str, weather: dict[str, float], expected: list[int]) -> None:
+def test_weather_lasts(
+    pokeapi: PokeAPI, url: str, weather: dict[str, float], expected: list[int]
+) -> None:
     pokeapi.weather = Weather(weather)
     assert statuses(url, (1, 2, 1, 3)) == expected
 
@@ -165,7 +185,9 @@ def test_a_limit_lets_ten_through_at_once(pokeapi: PokeAPI, url: str) -> None:
     assert statuses(url, range(1, 13)) == [200] * 10 + [503] * 2
 
 
-def test_refused_for_a_while_is_the_same_port_again(pokeapi: PokeAPI, url: str) -> None:
+def test_after_it_refused_connections_it_listens_on_the_same_port(
+    pokeapi: PokeAPI, url: str
+) -> None:
     pokeapi.weather = Weather({"refuse": 0.3})
     with pytest.raises(httpx.TransportError):
         statuses(url, [1])
@@ -175,7 +197,7 @@ def test_refused_for_a_while_is_the_same_port_again(pokeapi: PokeAPI, url: str) 
         assert patient.get(f"{url}/pokemon/1").status_code == 200
 
 
-def test_it_stops_cleanly_while_it_refuses(pokeapi: PokeAPI, url: str) -> None:
+def test_it_stops_cleanly_while_it_refuses_connections(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.weather = Weather({"refuse": 60})
     with pytest.raises(httpx.TransportError):
         statuses(url, [1])
@@ -184,28 +206,31 @@ def test_it_stops_cleanly_while_it_refuses(pokeapi: PokeAPI, url: str) -> None:
 def test_a_list_cut_short_says_so(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.weather = Weather({"cut": 2})
     page = httpx.get(f"{url}/pokemon?limit=100000&offset=0").json()
-    assert [one["name"] for one in page["results"]] == ["bulbasaur", "ivysaur"]
+    assert [entry["name"] for entry in page["results"]] == ["bulbasaur", "ivysaur"]
     assert page["next"]
 
 
-def test_only_known_weather() -> None:
+def test_unknown_weather_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^fog: no such weather, only refuse, outage, "):
         Weather({"fog": 1})
 
 
-recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason="PokeAPI's real bodies are not beside this clone")
+needs_recorded_bodies = pytest.mark.skipif(
+    not RECORDED.is_dir(), reason="PokeAPI's real bodies are not beside this clone"
+)
 
 
-@recorded
+@needs_recorded_bodies
 def test_the_names_are_the_recorded_ones() -> None:
-    assert NAMES_FILE.read_text(encoding="utf-8") == (RECORDED / "names.csv").read_text(encoding="utf-8")
+    recorded = (RECORDED / "names.csv").read_text(encoding="utf-8")
+    assert NAMES_FILE.read_text(encoding="utf-8") == recorded
 
 
-@recorded
-def test_made_bodies_have_the_recorded_ones_fields() -> None:
-    def read(body: bytes) -> dict[str, Any]:
-        fields: dict[str, Any] = json.loads(gzip.decompress(body))
-        return fields
+@needs_recorded_bodies
+def test_made_bodies_have_the_fields_of_the_recorded_ones() -> None:
+    recorded = (RECORDED / "pokemon" / "151.json.gz").read_bytes()
+    assert field_names(made(pokemon()[151])) == field_names(recorded)
 
-    real = read((RECORDED / "pokemon" / "151.json.gz").read_bytes())
-    assert list(read(made(pokemon()[151]))) == list(real)
+
+def field_names(body: bytes) -> list[str]:
+    return list(json.loads(gzip.decompress(body)))

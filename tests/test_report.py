@@ -1,27 +1,55 @@
 import pytest
 
-from pokemon_names.outcome import Exchange, Failed, Fetched, Found
-from pokemon_names.report import Report, percentile, race
-from pokemon_names.request import STRATEGIES, Request
+from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, Found
+from pokemon_names.report import Report, percentile, race_report
+from tests.conftest import make_request
 
-MISSING = Failed(1026, "not_found", 404, attempts=1, detail="Not Found")
+BULBASAUR = Found(1, "bulbasaur")
+NOT_FOUND = Failure(1026, "not_found", 404, attempts=1, detail="Not Found")
 
 
-def report(*outcomes: Found | Failed, strategy: str = "gather", total_ms: float = 100.0, trace: bool = False) -> Report:
-    ok, ends = True, [10.04 * (i + 1) for i in range(len(outcomes))]
-    exchanges = [Exchange(1, i + 1, ok, 0.0, 0.0, None, end, 1000) for i, end in enumerate(ends)]
-    fetched = Fetched(outcomes, exchanges, total_ms, cached=3, stale=2)
-    return Report(Request(range="1,1026", strategy=strategy, trace=trace), fetched)
+def make_attempt(attempt: int) -> Attempt:
+    return Attempt(
+        number=1,
+        attempt=attempt,
+        ok=True,
+        ready_ms=0.0,
+        start_ms=0.0,
+        first_byte_ms=None,
+        end_ms=10.04 * attempt,
+        bytes=1000,
+    )
+
+
+def report(
+    *results: Found | Failure,
+    strategy: str = "gather",
+    total_ms: float = 100.0,
+    trace: bool = False,
+) -> Report:
+    """Return a report with an attempt for each result."""
+    request = make_request(range="1,1026", strategy=strategy, trace=trace)
+    attempts = [make_attempt(attempt) for attempt in range(1, len(results) + 1)]
+    fetched = Fetched(results, attempts, total_ms, cached=3, stale=2)
+    return Report(request, fetched)
 
 
 def test_the_report_as_every_caller_gets_it() -> None:
-    assert report(Found(1, "bulbasaur"), MISSING).as_dict() == {
+    assert report(BULBASAUR, NOT_FOUND).as_dict() == {
         "range": "1,1026",
         "strategy": "gather",
         "complete": False,
         "count": 1,
         "names": ["bulbasaur"],
-        "failures": [{"number": 1026, "reason": "not_found", "status": 404, "attempts": 1, "detail": "Not Found"}],
+        "failures": [
+            {
+                "number": 1026,
+                "reason": "not_found",
+                "status": 404,
+                "attempts": 1,
+                "detail": "Not Found",
+            }
+        ],
         "timing": {
             "total_ms": 100.0,
             "p50_ms": 10.0,
@@ -37,51 +65,54 @@ def test_the_report_as_every_caller_gets_it() -> None:
 
 
 def test_the_trace_is_every_request_in_tenths_of_milliseconds() -> None:
-    told = report(Found(1, "bulbasaur"), trace=True).as_dict()["trace"]
-    assert told == [
-        {
-            "number": 1,
-            "attempt": 1,
-            "ok": True,
-            "ready_ms": 0.0,
-            "start_ms": 0.0,
-            "first_byte_ms": None,
-            "end_ms": 10.0,
-            "bytes": 1000,
-        }
-    ]
+    (attempt,) = report(BULBASAUR, trace=True).as_dict()["trace"]
+    assert attempt == {
+        "number": 1,
+        "attempt": 1,
+        "ok": True,
+        "ready_ms": 0.0,
+        "start_ms": 0.0,
+        "first_byte_ms": None,
+        "end_ms": 10.0,
+        "bytes": 1000,
+    }
 
 
 def test_a_report_is_complete_when_every_number_has_its_name() -> None:
-    assert report(Found(1, "bulbasaur")).as_dict()["complete"] is True
+    assert report(BULBASAUR).as_dict()["complete"] is True
 
 
 def test_the_summary_counts_failures_by_reason_and_leaves_out_the_names() -> None:
-    summary = report(Found(1, "bulbasaur"), MISSING, MISSING).summary()
+    summary = report(BULBASAUR, NOT_FOUND, NOT_FOUND).summary()
     assert summary["failures"] == {"not_found": 2}
     assert "names" not in summary
 
 
 def test_without_requests_there_are_no_percentiles() -> None:
     timing = report().as_dict()["timing"]
-    assert (timing["requests"], timing["p50_ms"], timing["max_ms"]) == (0, None, None)
+    assert timing["requests"] == 0
+    assert timing["p50_ms"] is None
+    assert timing["max_ms"] is None
 
 
 @pytest.mark.parametrize(
-    ("count", "percent", "rank"), [(1, 50, 1), (2, 50, 1), (150, 50, 75), (150, 95, 143), (150, 100, 150), (20, 95, 19)]
+    ("count", "percent", "rank"),
+    [(1, 50, 1), (2, 50, 1), (150, 50, 75), (150, 95, 143), (150, 100, 150), (20, 95, 19)],
 )
 def test_a_percentile_is_the_nearest_rank(count: int, percent: int, rank: int) -> None:
-    assert percentile([float(n) for n in range(1, count + 1)], percent) == rank
+    ascending = [float(value) for value in range(1, count + 1)]
+    assert percentile(ascending, percent) == rank
 
 
-def test_a_race_tells_how_many_times_faster_than_sync_each_was() -> None:
+def test_a_race_says_how_many_times_faster_than_sync_each_strategy_was() -> None:
     total_ms = {"gather": 100.0, "sequential": 800.0, "sync": 1000.0, "index": 50.0}
-    told = race([report(strategy=strategy, total_ms=total_ms[strategy]) for strategy in STRATEGIES])
-    assert told["range"] == "1,1026"
-    speedups = {entry["strategy"]: entry["speedup"] for entry in told["race"]}
+    reports = [report(strategy=strategy, total_ms=total_ms[strategy]) for strategy in STRATEGIES]
+    race = race_report(reports)
+    speedups = {entry["strategy"]: entry["speedup"] for entry in race["race"]}
+    assert race["range"] == "1,1026"
     assert speedups == {"gather": 10.0, "sequential": 1.25, "sync": 1.0, "index": 20.0}
 
 
-def test_without_sync_a_race_tells_no_speed_ups() -> None:
-    told = race([report(strategy="gather"), report(strategy="index")])
-    assert [entry["speedup"] for entry in told["race"]] == [None, None]
+def test_a_race_without_sync_has_no_speed_ups() -> None:
+    race = race_report([report(strategy="gather"), report(strategy="index")])
+    assert [entry["speedup"] for entry in race["race"]] == [None, None]

@@ -18,36 +18,39 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
+from pokemon_names.model import STRATEGIES
+from pokemon_names.views import pages
 from tests.chromium import chromium
-from tests.conftest import EVENTS, account, sample
+from tests.conftest import EVENTS, NAMES, REGION, ROOT, account, sample
 from tests.tools.pokeapi import PokeAPI, serving
-from tests.tools.pokeapi.bodies import pokemon
 
 pytestmark = pytest.mark.sam
 
-ROOT = EVENTS.parent
 SAM = os.environ.get("SAM", "sam")
 BODIES = os.environ.get("POKEAPI_BODIES")
+DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
-NAMES = {one.number: one.name for one in pokemon().values()}
 
 
-def need(what: str, *command: str) -> str:
-    """Give what a command prints, or where it cannot run end the whole test run."""
+def need(tool: str, *command: str) -> str:
+    """Return what a command prints; where it cannot run, end the whole test run."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.exit(f"make test-sam needs {what}: {error}", returncode=1)
+        pytest.exit(f"make test-sam needs {tool}: {error}", returncode=1)
+    return done.stdout.strip()
 
 
 def python_3_13() -> str:
-    """Find one that runs: a version manager may have put a name on the PATH with nothing behind it."""
+    """Return one that runs: a version manager may put a name on the PATH that leads nowhere."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = ["python3.13", *map(str, pyenv.glob("versions/3.13*/bin/python3.13"))]
     for python in filter(shutil.which, candidates):
-        if not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        done = subprocess.run([python, "-c", ""], capture_output=True, check=False)
+        if done.returncode == 0:
             return python
-    pytest.exit("make test-sam needs Python 3.13, the function's own: no python3.13 runs", returncode=1)
+    message = "make test-sam needs Python 3.13, the function's own: no python3.13 runs"
+    pytest.exit(message, returncode=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +72,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 
 @pytest.fixture(scope="module")
 def service() -> PokeAPI:
-    return PokeAPI(Path(BODIES) if BODIES else None)
+    if BODIES:
+        return PokeAPI(Path(BODIES))
+    return PokeAPI()
 
 
 @pytest.fixture(scope="module")
 def options(service: PokeAPI) -> Iterator[list[str]]:
-    """Serve the local PokeAPI on the host; gives the options that lead the function there."""
+    """Serve the local PokeAPI on the host, and yield the options that lead the function there."""
     host = "host.docker.internal"
     if sys.platform == "linux":
         subnet = need("a running Docker", "docker", "network", "inspect", "bridge", "-f", SUBNET)
@@ -85,25 +90,38 @@ def options(service: PokeAPI) -> Iterator[list[str]]:
 
 @contextmanager
 def running(environment: Mapping[str, str], port: int, *command: str) -> Iterator[str]:
-    """Run one of SAM's servers until the block ends; gives its URL."""
+    """Run one of SAM's servers until the block ends, and yield its URL."""
     with subprocess.Popen(
-        [SAM, "local", *command, "--port", str(port)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        [SAM, "local", *command, "--port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             print(line, end="")
             if "Running on" in line:
                 break
-        with ThreadPoolExecutor() as pool:  # SAM stands still once nobody reads what it says
-            pool.submit(process.stderr.read)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(process.stderr.read)  # SAM stops once nobody reads its output
             yield f"http://127.0.0.1:{port}"
             process.terminate()
 
 
 def invoke(built: Mapping[str, str], options: list[str], name: str) -> dict[str, Any]:
-    """Invoke with a sample event: SAM prints the reply alone on stdout, and exits 0 whatever the handler did."""
-    command = [SAM, "local", "invoke", *options, "--event", f"events/{name}.json"]
-    done = subprocess.run(command, cwd=ROOT, env=built, stdout=subprocess.PIPE, text=True, check=True)
+    """Invoke the function with a sample event.
+
+    SAM prints nothing but the reply on stdout, and exits with 0 whatever the handler did.
+    """
+    done = subprocess.run(
+        [SAM, "local", "invoke", *options, "--event", f"events/{name}.json"],
+        cwd=ROOT,
+        env=built,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     reply: dict[str, Any] = json.loads(done.stdout)
     return reply
 
@@ -121,7 +139,9 @@ def test_the_template_is_valid(built: Mapping[str, str]) -> None:
         ("direct-unknown-number", [1024, 1025]),
     ],
 )
-def test_invoke(built: Mapping[str, str], options: list[str], name: str, numbers: list[int]) -> None:
+def test_invoke(
+    built: Mapping[str, str], options: list[str], name: str, numbers: list[int]
+) -> None:
     assert invoke(built, options, name)["names"] == [NAMES[number] for number in numbers]
 
 
@@ -132,7 +152,9 @@ def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[
 
 
 @pytest.mark.parametrize(("name", "count"), [("sns", 1), ("eventbridge", 4), ("scheduler", 1351)])
-def test_invoke_with_an_asynchronous_event(built: Mapping[str, str], options: list[str], name: str, count: int) -> None:
+def test_invoke_with_an_asynchronous_event(
+    built: Mapping[str, str], options: list[str], name: str, count: int
+) -> None:
     assert [report["count"] for report in invoke(built, options, name)["reports"]] == [count]
 
 
@@ -142,22 +164,29 @@ def test_invoke_with_an_asynchronous_event(built: Mapping[str, str], options: li
 def test_invoke_with_a_batch_of_messages(
     built: Mapping[str, str], options: list[str], name: str, failed: list[str]
 ) -> None:
-    assert invoke(built, options, name) == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+    reply = invoke(built, options, name)
+    assert reply == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
 
 def test_invoke_with_a_chunk(built: Mapping[str, str], options: list[str]) -> None:
     summary = invoke(built, options, "states-fetch")
-    assert (summary["complete"], summary["count"]) == (True, 500)
+    assert summary["complete"] is True
+    assert summary["count"] == 500
 
 
-@pytest.mark.parametrize("name", ["states-plan", "states-gather"])
-def test_invoke_without_the_bucket_that_a_task_needs(built: Mapping[str, str], options: list[str], name: str) -> None:
+@pytest.mark.parametrize("name", ["states-plan", "states-merge"])
+def test_invoke_without_the_bucket_that_a_task_needs(
+    built: Mapping[str, str], options: list[str], name: str
+) -> None:
     assert invoke(built, options, name)["errorType"] == "InvalidRequest"
 
 
 @pytest.fixture(scope="module")
 def api(built: Mapping[str, str], options: list[str]) -> Iterator[httpx.Client]:
-    with running(built, 3999, "start-api", *options) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with (
+        running(built, 3999, "start-api", *options) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         yield client
 
 
@@ -165,7 +194,8 @@ def test_names_by_url(api: httpx.Client) -> None:
     response = api.get("/pokemon", params={"range": "1-151,10001-10010"})
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
-    assert response.json()["names"] == [NAMES[number] for number in [*range(1, 152), *range(10001, 10011)]]
+    numbers = [*range(1, 152), *range(10001, 10011)]
+    assert response.json()["names"] == [NAMES[number] for number in numbers]
 
 
 def test_one_pokemon_by_url(api: httpx.Client) -> None:
@@ -179,8 +209,9 @@ def test_text_by_url(api: httpx.Client) -> None:
 
 def test_a_race_by_url(api: httpx.Client) -> None:
     race = api.get("/race", params={"range": "1-20"}).json()["race"]
-    assert [entry["strategy"] for entry in race] == ["gather", "sequential", "sync", "index"]
-    assert all(entry["names"] == [NAMES[number] for number in range(1, 21)] for entry in race)
+    first_twenty = [NAMES[number] for number in range(1, 21)]
+    assert [entry["strategy"] for entry in race] == list(STRATEGIES)
+    assert all(entry["names"] == first_twenty for entry in race)
 
 
 def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
@@ -191,8 +222,8 @@ def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
     assert response.text.count('<text class="lane"') == 2
 
 
-def test_a_browser_races_by_url(api: httpx.Client) -> None:
-    console = list[str]()
+def test_a_race_in_a_browser(api: httpx.Client) -> None:
+    console: list[str] = []
     with chromium() as browser:
         page = browser.new_page()
         page.on("console", lambda message: console.append(message.text))
@@ -210,7 +241,8 @@ def test_a_browser_races_by_url(api: httpx.Client) -> None:
         page.fill("#range", "1-x")
         with page.expect_navigation():
             page.click("button")
-        assert page.inner_text("[role=alert]").startswith("range: got '1-x', allowed: ")
+        message = page.inner_text("[role=alert]")
+        assert message.startswith("range: got '1-x', allowed: ")
 
 
 @pytest.mark.parametrize(
@@ -228,19 +260,18 @@ def test_problems_by_url(api: httpx.Client, method: str, path: str, status: int)
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-def test_schemathesis_finds_no_reply_that_is_not_described(api: httpx.Client, tmp_path: Path) -> None:
+def test_schemathesis_finds_no_undescribed_reply(api: httpx.Client, tmp_path: Path) -> None:
     schemathesis = str(Path(shutil.which(SAM) or SAM).absolute().with_name("schemathesis"))
     need("schemathesis beside SAM", schemathesis, "--version")
-    # API Gateway itself refuses TRACE; and a schema cannot say that ranges ascend, nor count their numbers.
-    unfit = "unsupported_method,positive_data_acceptance"
-    options = [
-        "--exclude-checks",
-        unfit,
-        "--phases",
-        "examples,coverage",
-    ]
-    description = ROOT / "src/pokemon_names/openapi.yaml"
-    subprocess.run([schemathesis, "run", description, "--url", str(api.base_url), *options], cwd=tmp_path, check=True)
+    # API Gateway itself refuses TRACE; and a schema can neither say that ranges ascend nor count
+    # their numbers.
+    excluded = "unsupported_method,positive_data_acceptance"
+    options = ["--exclude-checks", excluded, "--phases", "examples,coverage"]
+    subprocess.run(
+        [schemathesis, "run", DESCRIPTION, "--url", str(api.base_url), *options],
+        cwd=tmp_path,
+        check=True,
+    )
 
 
 def test_a_warm_container_opens_no_new_connections(
@@ -248,30 +279,40 @@ def test_a_warm_container_opens_no_new_connections(
 ) -> None:
     event = (EVENTS / "direct.json").read_bytes()
     service.delay = 0.05  # every connection is made before the first answer frees one
+    reports = []
+    connections = []
     with running(built, 3001, "start-lambda", *options) as url:
         function = boto3.client(
-            "lambda", endpoint_url=url, region_name="eu-central-1", config=Config(signature_version=UNSIGNED)
+            "lambda",
+            endpoint_url=url,
+            region_name=REGION,
+            config=Config(signature_version=UNSIGNED),
         )
-        reports, connections = [], []
         for _ in range(2):
             reply = function.invoke(FunctionName="PokemonNames", Payload=event)
             reports.append(json.loads(reply["Payload"].read()))
             connections.append(service.connections)
-    assert [report["names"] for report in reports] == [[NAMES[number] for number in range(1, 151)]] * 2
+    names = [NAMES[number] for number in range(1, 151)]
+    assert [report["names"] for report in reports] == [names, names]
     assert connections[0] == connections[1] != set()
 
 
-def test_a_queues_consumer_calls_the_function_in_its_container(built: Mapping[str, str], options: list[str]) -> None:
+def test_a_queues_consumer_calls_the_function_in_its_container(
+    built: Mapping[str, str], options: list[str]
+) -> None:
     """Moto has the queue; the test plays the event source mapping between it and the container."""
-    record = sample("sqs")["Records"][0]
-    with account(), running(built, 3002, "start-lambda", *options) as lambda_:
+    sample_record = sample("sqs")["Records"][0]
+    records = []
+    with account(), running(built, 3002, "start-lambda", *options) as url:
         sqs = boto3.client("sqs")
         queue = sqs.create_queue(QueueName="requests")["QueueUrl"]
         for body in ('{"range": "1-3"}', "mew", '{"range": "151"}'):
             sqs.send_message(QueueUrl=queue, MessageBody=body)
-        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-        records = [{**record, "messageId": message["MessageId"], "body": message["Body"]} for message in received]
-        function = f"{lambda_}/2015-03-31/functions/PokemonNames/invocations"
-        reply = httpx.post(function, json={"Records": records}, timeout=60).json()
-    bad = [message["MessageId"] for message in received if message["Body"] == "mew"]
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+        for message in messages:
+            fields = {"messageId": message["MessageId"], "body": message["Body"]}
+            records.append({**sample_record, **fields})
+        invocations = f"{url}/2015-03-31/functions/PokemonNames/invocations"
+        reply = httpx.post(invocations, json={"Records": records}, timeout=60).json()
+    bad = [message["MessageId"] for message in messages if message["Body"] == "mew"]
     assert [failure["itemIdentifier"] for failure in reply["batchItemFailures"]] == bad

@@ -2,24 +2,39 @@ from pathlib import Path
 
 import pytest
 
-from pokemon_names.settings import InvalidSetting, check_certificates, checked_url
+from pokemon_names.settings import InvalidSetting, Settings, check_certificates, checked_url
 from tests.conftest import load
 
+URLS = "a URL with http or https and a host, such as https://pokeapi.co/api/v2"
+READABLE_FILES = "a readable file of certificates in PEM format"
 
-@pytest.mark.parametrize("url", ["https://pokeapi.co/api/v2", "http://127.0.0.1:8000/api/v2/", "HTTPS://пример.рф"])
+
+@pytest.mark.parametrize(
+    "url", ["https://pokeapi.co/api/v2", "http://127.0.0.1:8000/api/v2/", "HTTPS://пример.рф"]
+)
 def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
     assert checked_url("POKEAPI_URL", url) == url
 
 
 @pytest.mark.parametrize(
-    "url", ["", "pokeapi.co/api/v2", "htps://pokeapi.co", "https://", "http://[x", "https://x:99999", "https://x\x00"]
+    "url",
+    [
+        "",
+        "pokeapi.co/api/v2",
+        "htps://pokeapi.co",
+        "https://",
+        "http://[x",
+        "https://x:99999",
+        "https://x\x00",
+    ],
 )
-def test_any_other_ends_the_init_and_says_what_to_write(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_any_other_url_ends_the_init_and_the_message_says_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setattr("os.environ", {"POKEAPI_URL": url})
     with pytest.raises(InvalidSetting) as caught:
         load(monkeypatch)
-    allowed = "a URL with http or https and a host, such as https://pokeapi.co/api/v2"
-    assert str(caught.value).startswith(f"POKEAPI_URL: got {url!r}, allowed: {allowed}")
+    assert str(caught.value).startswith(f"POKEAPI_URL: got {url!r}, allowed: {URLS}")
 
 
 def test_a_file_of_certificates(tmp_path: Path) -> None:
@@ -28,25 +43,42 @@ def test_a_file_of_certificates(tmp_path: Path) -> None:
     check_certificates("SSL_CERT_FILE", str(file))
 
 
-def test_no_file_is_none() -> None:
+def test_no_file_of_certificates_is_needed() -> None:
     check_certificates("SSL_CERT_FILE", None)
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "allowed"),
     [
-        ("missing.pem", "a readable file of certificates in PEM format ([Errno 2] No such file or directory"),
-        ("", "a readable file of certificates in PEM format ([Errno 21] Is a directory"),
-        ("\x00", "a readable file of certificates in PEM format (embedded null byte)"),
+        ("no-such-file.pem", f"{READABLE_FILES} ([Errno 2] No such file or directory"),
+        ("", f"{READABLE_FILES} ([Errno 21] Is a directory"),
+        ("\x00", f"{READABLE_FILES} (embedded null byte)"),
         ("empty.pem", "a file of certificates in PEM format, and it has none"),
     ],
 )
 def test_a_file_without_certificates_ends_the_init(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, why: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, allowed: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
     file = str(tmp_path / name)
     monkeypatch.setattr("os.environ", {"SSL_CERT_FILE": file})
     with pytest.raises(InvalidSetting) as caught:
         load(monkeypatch)
-    assert str(caught.value).startswith(f"SSL_CERT_FILE: got {file!r}, allowed: {why}")
+    assert str(caught.value).startswith(f"SSL_CERT_FILE: got {file!r}, allowed: {allowed}")
+
+
+@pytest.mark.parametrize(
+    "name", ["MAX_CONCURRENCY", "MAX_NUMBERS", "MAX_BODY_BYTES", "CHUNK_NUMBERS"]
+)
+@pytest.mark.parametrize("given", ["", "0", "-1", "1.5", "many"])
+def test_a_count_is_a_whole_number_from_1(name: str, given: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.from_environment({name: given})
+    assert str(caught.value) == f"{name}: got {given!r}, allowed: a whole number from 1"
+
+
+@pytest.mark.parametrize("given", ["", "-1", "nan", "inf", "a week"])
+def test_seconds_are_a_number_from_0(given: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.from_environment({"CACHE_SECONDS": given})
+    assert str(caught.value) == f"CACHE_SECONDS: got {given!r}, allowed: seconds, from 0"

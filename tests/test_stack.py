@@ -1,14 +1,17 @@
 """The stack in moto, with the real handler behind it and the local PokeAPI behind that.
 
-Where moto stops and AWS goes on, the test plays AWS's part: Lambda, with one environment and its queue of asynchronous
-events; and the poller of an event source mapping, because moto's own deletes what a reply reports as failed.
+Where moto stops and AWS goes on, the test plays AWS's part: Lambda, with one environment and its
+queue of asynchronous events; and the poller of an event source mapping, because moto's own deletes
+the messages that a reply reports as failed.
 """
 
+import copy
 import json
 import threading
+import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,75 +24,106 @@ from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from tests import stack
-from tests.conftest import REGION, Kept, account, sample
+from tests.conftest import NAMES, REGION, LoadApp, ReadReports, account, reports_in, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
-from tests.tools.pokeapi.bodies import pokemon
 
 pytestmark = pytest.mark.filterwarnings(stack.IGNORED)
 
+ACCOUNT = "123456789012"
 EVERYTHING = "1-1025,10001-10326"
-ATTEMPTS = 3  # of an asynchronous event
-TIMING = ["total_ms", "p50_ms", "p95_ms", "max_ms", "requests", "retries", "cached", "stale", "bytes"]
-MOTO: DefaultConfig = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
-NAMES = {one.number: one.name for one in pokemon().values()}
+MAX_ATTEMPTS = 3  # for an asynchronous event
+TIMING = [
+    "total_ms",
+    "p50_ms",
+    "p95_ms",
+    "max_ms",
+    "requests",
+    "retries",
+    "cached",
+    "stale",
+    "bytes",
+]
+MOTO: DefaultConfig = {
+    "stepfunctions": {"execute_state_machine": True},
+    "lambda": {"use_docker": False},
+}
+
+Made = Mapping[str, str]
+Event = dict[str, Any]
 
 
 class Lambda:
-    """One environment, which takes one event at a time, and the events that wait for it."""
+    """One environment, which handles one event at a time, and the events that wait for it.
 
-    def __init__(self, app: ModuleType, failures: str) -> None:
-        self.app, self.failures = app, failures
-        self.waiting = list[dict[str, Any]]()
-        self.deaths = dict[str, int]()  # by the key of a chunk, how often the environment dies of it
-        self.calls = Counter[str]()
-        self.one_at_a_time = threading.Lock()
+    `deaths` is how often the environment dies of a chunk, by the chunk's key.
+    """
 
-    def handle(self, event: dict[str, Any]) -> dict[str, Any]:
-        with self.one_at_a_time:
-            self.calls[key := event.get("key", "")] += 1
+    def __init__(self, app: ModuleType, failures_queue: str) -> None:
+        self.waiting: list[Event] = []
+        self.deaths: dict[str, int] = {}
+        self.calls: Counter[str] = Counter()
+        self._app = app
+        self._failures_queue = failures_queue
+        self._one_at_a_time = threading.Lock()
+
+    def handle(self, event: Event) -> dict[str, Any]:
+        key = event.get("key", "")
+        with self._one_at_a_time:
+            self.calls[key] += 1
             if self.calls[key] <= self.deaths.get(key, 0):
                 raise MemoryError
-            reply: dict[str, Any] = self.app.handler(event, Context())
+            reply: dict[str, Any] = self._app.handler(event, Context())
             return reply
 
-    def invoke(self, _function: str, _qualifier: str | None, body: str, _headers: Any, response_headers: Any) -> bytes:
-        """Answer the Invoke API."""
+    def invoke(self, body: str, response_headers: dict[str, str]) -> bytes:
+        """Return what the Invoke API does."""
         try:
-            return json.dumps(self.handle(json.loads(body))).encode()
+            reply = self.handle(json.loads(body))
         except Exception as error:  # noqa: BLE001  as Lambda does
             response_headers["x-amz-function-error"] = "Unhandled"
-            return json.dumps({"errorType": type(error).__name__, "errorMessage": str(error)}).encode()
+            reply = {"errorType": type(error).__name__, "errorMessage": str(error)}
+        return json.dumps(reply).encode()
 
     def run(self) -> None:
-        """Try each waiting event until it succeeds, or goes to the failure destination."""
+        """Handle each waiting event until it succeeds, or goes to the failure destination."""
         for event in self.waiting:
-            for left in reversed(range(ATTEMPTS)):
-                try:
-                    self.handle(event)
-                    break
-                except Exception as error:  # noqa: BLE001  as Lambda does
-                    if not left:
-                        record = {"requestPayload": event, "responsePayload": {"errorType": type(error).__name__}}
-                        boto3.client("sqs").send_message(QueueUrl=self.failures, MessageBody=json.dumps(record))
+            error = self._handle_waiting(event)
+            if error:
+                response = {"errorType": type(error).__name__}
+                record = {"requestPayload": event, "responsePayload": response}
+                send(self._failures_queue, json.dumps(record))
         self.waiting.clear()
+
+    def _handle_waiting(self, event: Event) -> Exception | None:
+        """Return why the last attempt failed, None where one succeeded."""
+        last_error = None
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                self.handle(event)
+            except Exception as error:  # noqa: BLE001  as Lambda does
+                last_error = error
+            else:
+                return None
+        return last_error
 
 
 @pytest.fixture
-def made() -> Iterator[dict[str, str]]:
-    """Deploy the stack; gives its resources' names."""
+def made() -> Iterator[Made]:
+    """Deploy the stack, and yield its resources' names."""
     with account(MOTO):
         made = stack.deploy()
         boto3.client("sns").subscribe(
             TopicArn=made["Topic"],
             Protocol="lambda",
-            Endpoint=f"arn:aws:lambda:eu-central-1:123456789012:function:{made['PokemonNames']}",
+            Endpoint=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{made['PokemonNames']}",
         )
         boto3.client("s3").put_bucket_notification_configuration(
             Bucket=made["Bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
-        # Moto's state machines that run are others than those that CloudFormation makes.
-        machine = stepfunctions_backends["123456789012"][REGION].describe_state_machine(made["EveryName"])
+        # CloudFormation makes state machines of another backend of moto's, which do not run.
+        backend = stepfunctions_backends[ACCOUNT][REGION]
+        machine = backend.describe_state_machine(made["EveryName"])
         boto3.client("stepfunctions").create_state_machine(
             name=machine.name, definition=machine.definition, roleArn=machine.roleArn
         )
@@ -100,10 +134,20 @@ def made() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def running(made: dict[str, str], load_app: Callable[..., ModuleType], monkeypatch: pytest.MonkeyPatch) -> Lambda:
+def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> Lambda:
     """Lead moto's calls to the handler."""
-    environment = load_app(RESULTS_BUCKET=made["Bucket"], CHUNK_NUMBERS="100")
-    running = Lambda(environment, made["Failures"])
+    app = load_app(RESULTS_BUCKET=made["Bucket"], CHUNK_NUMBERS="100")
+    running = Lambda(app, made["Failures"])
+
+    def invoke(
+        _: Any,
+        function_name: str,  # noqa: ARG001
+        qualifier: str | None,  # noqa: ARG001
+        body: str,
+        headers: Any,  # noqa: ARG001
+        response_headers: dict[str, str],
+    ) -> bytes:
+        return running.invoke(body, response_headers)
 
     def publish(_: Any, _name: str, message: str, **__: Any) -> None:
         event = sample("sns")
@@ -112,181 +156,221 @@ def running(made: dict[str, str], load_app: Callable[..., ModuleType], monkeypat
 
     def match(rule: Rule, event: Any, **_: Any) -> None:
         if rule.event_pattern.matches_event(event):
-            running.waiting.append(as_aws_has_it(event))
+            running.waiting.append(as_aws_sends_it(event))
 
-    monkeypatch.setattr(
-        LambdaSimpleBackend, "invoke", lambda _, *given, **named: running.invoke(*given, *named.values())
-    )
+    monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     monkeypatch.setattr(LambdaSimpleBackend, "send_sns_message", publish)
     monkeypatch.setattr(Rule, "send_to_targets", match)
     return running
 
 
-def as_aws_has_it(event: dict[str, Any]) -> dict[str, Any]:
-    """Give an event an id, and S3's the field that moto spells `eTag`."""
-    event = json.loads(json.dumps({**event, "id": event["id"] or str(uuid.uuid4())}))
+def as_aws_sends_it(event: Event) -> Event:
+    """Return a copy of moto's event with an id, and for S3 with the field that moto calls eTag."""
+    event = copy.deepcopy(event)
+    if not event["id"]:
+        event["id"] = str(uuid.uuid4())
     if event["source"] == "aws.s3":
         event["detail"]["object"]["etag"] = event["detail"]["object"].pop("eTag")
     return event
 
 
 @pytest.fixture
-def kept(made: dict[str, str]) -> Kept:
-    def kept() -> dict[str, dict[str, Any]]:
-        objects = boto3.resource("s3").Bucket(made["Bucket"]).objects.filter(Prefix="results/")
-        return {one.key: json.load(one.get()["Body"]) for one in objects}
+def read_reports(made: Made) -> ReadReports:
+    return lambda: reports_in(boto3.resource("s3").Bucket(made["Bucket"]))
 
-    return kept
+
+def send(queue: str, body: str) -> str:
+    """Send a message, and return its id."""
+    id_: str = boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=body)["MessageId"]
+    return id_
+
+
+def receive(queue: str) -> list[dict[str, Any]]:
+    received = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    messages: list[dict[str, Any]] = received.get("Messages", [])
+    return messages
+
+
+def receive_bodies(queue: str) -> list[Any]:
+    return [json.loads(message["Body"]) for message in receive(queue)]
 
 
 def poll(running: Lambda, queue: str) -> list[str]:
-    """Do once what an event source mapping does; gives the messages that failed, which come again at once."""
+    """Do once what an event source mapping does, and return the ids of the messages that failed.
+
+    These can be received again at once.
+    """
     sqs = boto3.client("sqs")
-    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    messages = receive(queue)
     if not messages:
         return []
-    records = [{"eventSource": "aws:sqs", "messageId": one["MessageId"], "body": one["Body"]} for one in messages]
+    records = []
+    for message in messages:
+        fields = {"messageId": message["MessageId"], "body": message["Body"]}
+        records.append({"eventSource": "aws:sqs", **fields})
     reply = running.handle({"Records": records})
     failed = [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
-    for one in messages:
-        handle = {"QueueUrl": queue, "ReceiptHandle": one["ReceiptHandle"]}
-        if one["MessageId"] in failed:
-            sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+    for message in messages:
+        receipt = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
+        if message["MessageId"] in failed:
+            sqs.change_message_visibility(**receipt, VisibilityTimeout=0)
         else:
-            sqs.delete_message(**handle)
+            sqs.delete_message(**receipt)
     return failed
 
 
-def bodies(queue: str) -> list[Any]:
-    messages = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-    return [json.loads(one["Body"]) for one in messages]
-
-
-def test_messages_end_as_objects_and_a_poisoned_one_as_a_dead_letter(
-    made: dict[str, str], running: Lambda, kept: Kept
+def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
+    made: Made, running: Lambda, read_reports: ReadReports
 ) -> None:
-    sqs, queue = boto3.client("sqs"), made["Requests"]
-    good = [sqs.send_message(QueueUrl=queue, MessageBody=f'{{"range": "{n}"}}')["MessageId"] for n in (1, 2)]
-    bad = sqs.send_message(QueueUrl=queue, MessageBody='{"range": "x"}')["MessageId"]
+    queue = made["Requests"]
+    first = send(queue, '{"range": "1"}')
+    second = send(queue, '{"range": "2"}')
+    bad = send(queue, '{"range": "x"}')
     assert [poll(running, queue) for _ in range(4)] == [[bad], [bad], [bad], []]
-    assert {key: report["names"] for key, report in kept().items()} == {
-        f"results/sqs/{good[0]}.json": ["bulbasaur"],
-        f"results/sqs/{good[1]}.json": ["ivysaur"],
+    names = {key: report["names"] for key, report in read_reports().items()}
+    assert names == {
+        f"results/sqs/{first}.json": ["bulbasaur"],
+        f"results/sqs/{second}.json": ["ivysaur"],
     }
-    assert bodies(made["DeadRequests"]) == [{"range": "x"}]
+    assert receive_bodies(made["DeadRequests"]) == [{"range": "x"}]
 
 
-def test_a_message_that_pokeapi_fails_once_comes_again_alone(
-    made: dict[str, str], running: Lambda, kept: Kept, pokeapi: PokeAPI
+def test_a_message_with_a_retryable_failure_comes_again_alone(
+    made: Made, running: Lambda, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
-    pokeapi.answers[2] = answers.first(answers.status(400), then=answers.json('{"name": "ivysaur"}'))
-    for numbers in ("1-3", "4-6"):
-        boto3.client("sqs").send_message(QueueUrl=made["Requests"], MessageBody=f'{{"range": "{numbers}"}}')
-    assert [len(poll(running, made["Requests"])) for _ in range(3)] == [1, 0, 0]
-    assert [report["complete"] for report in kept().values()] == [True, True]
-    assert (pokeapi.requests, bodies(made["DeadRequests"])) == (7, [])
+    ivysaur = answers.json('{"name": "ivysaur"}')
+    pokeapi.answers[2] = answers.first(answers.status(400), then=ivysaur)
+    queue = made["Requests"]
+    send(queue, '{"range": "1-3"}')
+    send(queue, '{"range": "4-6"}')
+    assert [len(poll(running, queue)) for _ in range(3)] == [1, 0, 0]
+    assert [report["complete"] for report in read_reports().values()] == [True, True]
+    assert pokeapi.requests == 7
+    assert receive_bodies(made["DeadRequests"]) == []
 
 
-def test_a_published_notification(made: dict[str, str], running: Lambda, kept: Kept) -> None:
+def test_a_published_notification(made: Made, running: Lambda, read_reports: ReadReports) -> None:
     boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "151"}')
     running.run()
-    assert [report["names"] for report in kept().values()] == [["mew"]]
+    assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
-def test_an_event_on_the_bus(running: Lambda, kept: Kept) -> None:
-    events = [
-        {"Source": source, "DetailType": "NamesWanted", "Detail": '{"range": "151"}'}
-        for source in ("pokemon-names", "somebody-else")
-    ]
-    boto3.client("events").put_events(Entries=events)
+def test_an_event_on_the_bus(running: Lambda, read_reports: ReadReports) -> None:
+    event = {"DetailType": "NamesWanted", "Detail": '{"range": "151"}'}
+    entries = [{**event, "Source": source} for source in ("pokemon-names", "somebody-else")]
+    boto3.client("events").put_events(Entries=entries)
     running.run()
-    assert [report["names"] for report in kept().values()] == [["mew"]]
+    assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
-def test_an_object_with_requests(made: dict[str, str], running: Lambda, kept: Kept) -> None:
+def test_an_object_with_requests(made: Made, running: Lambda, read_reports: ReadReports) -> None:
     s3 = boto3.client("s3")
     for key in ("requests/two.jsonl", "elsewhere/two.jsonl"):
         s3.put_object(Bucket=made["Bucket"], Key=key, Body='{"range": "151"}\n{"range": "1"}\n')
     running.run()
-    assert [report["names"] for report in kept().values()] == [["mew"], ["bulbasaur"]]
+    assert [report["names"] for report in read_reports().values()] == [["mew"], ["bulbasaur"]]
 
 
-def test_an_event_that_fails_for_good_reaches_the_failure_destination(
-    made: dict[str, str], running: Lambda, kept: Kept, pokeapi: PokeAPI
+def test_an_event_whose_attempts_all_fail_goes_to_the_failure_destination(
+    made: Made, running: Lambda, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     pokeapi.answers[2] = answers.status(400)
-    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
-    boto3.client("sns").publish(TopicArn=made["Topic"], Message="no request")
+    sns = boto3.client("sns")
+    sns.publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
+    sns.publish(TopicArn=made["Topic"], Message="no request")
     running.run()
-    failed = [record["responsePayload"]["errorType"] for record in bodies(made["Failures"])]
-    assert sorted(failed) == ["IncompleteError", "InvalidRequest"]
-    assert [report["names"] for report in kept().values()] == [["bulbasaur", "venusaur"]]
+    records = receive_bodies(made["Failures"])
+    errors = [record["responsePayload"]["errorType"] for record in records]
+    assert sorted(errors) == ["IncompleteError", "InvalidRequest"]
+    assert [report["names"] for report in read_reports().values()] == [["bulbasaur", "venusaur"]]
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let moto's retries wait for nothing; gives how long they would have."""
-    waits = list[float]()
+    """Let moto's retries wait for nothing, and return the seconds that they would have waited."""
+    waits: list[float] = []
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=waits.append))
     return waits
 
 
-def execute(made: dict[str, str], name: str, **request: Any) -> dict[str, Any]:
+def execute(made: Made, name: str, **request: Any) -> dict[str, Any]:
+    """Run the state machine, and return the description of its execution once that has ended."""
     states = boto3.client("stepfunctions")
-    arn = states.start_execution(stateMachineArn=made["EveryName"], name=name, input=json.dumps(request))
-    while (about := states.describe_execution(executionArn=arn["executionArn"]))["status"] == "RUNNING":
-        threading.Event().wait(0.05)
-    return dict(about)
+    started = states.start_execution(
+        stateMachineArn=made["EveryName"], name=name, input=json.dumps(request)
+    )
+    while True:
+        execution = states.describe_execution(executionArn=started["executionArn"])
+        if execution["status"] != "RUNNING":
+            return dict(execution)
+        time.sleep(0.05)
 
 
-def test_every_name_though_two_chunks_fail_once_and_one_for_good(
-    made: dict[str, str], running: Lambda, kept: Kept, pokeapi: PokeAPI, waits: list[float]
+def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
+    made: Made,
+    running: Lambda,
+    read_reports: ReadReports,
+    pokeapi: PokeAPI,
+    waits: list[float],
 ) -> None:
-    once = answers.first(answers.status(400), then=answers.json(f'{{"name": "{NAMES[150]}"}}'))
-    pokeapi.answers[150] = once
+    mewtwo = answers.json('{"name": "mewtwo"}')
+    pokeapi.answers[150] = answers.first(answers.status(400), then=mewtwo)
     running.deaths = {"runs/all/4.json": 1, "runs/all/7.json": 99}
-    about = execute(made, "all", range=EVERYTHING)
-    assert about["status"] == "SUCCEEDED", about
-    report = kept()["results/states/all.json"]
-    lost = list(NAMES)[700:800]
-    assert report["names"] == [name for number, name in NAMES.items() if number not in lost]
-    assert [failure["number"] for failure in report["failures"]] == lost
+    execution = execute(made, "all", range=EVERYTHING)
+    assert execution["status"] == "SUCCEEDED", execution
+    report = read_reports()["results/states/all.json"]
+    failed = list(NAMES)[700:800]
+    assert report["names"] == [name for number, name in NAMES.items() if number not in failed]
+    assert [failure["number"] for failure in report["failures"]] == failed
     assert {failure["reason"] for failure in report["failures"]} == {"chunk"}
-    assert (report["range"], report["strategy"]) == (EVERYTHING, "gather")
-    assert (report["complete"], report["count"]) == (False, 1251)
+    assert report["range"] == EVERYTHING
+    assert report["strategy"] == "gather"
+    assert report["complete"] is False
+    assert report["count"] == 1251
     assert list(report["timing"]) == TIMING
     assert {key: calls for key, calls in running.calls.items() if calls > 1} == {
-        "": 2,  # plan and gather
+        "": 2,  # plan and merge
         "runs/all/1.json": 2,
         "runs/all/4.json": 2,
         "runs/all/7.json": 4,
     }
     assert len(waits) == 5
-    output = json.loads(about["output"])
-    assert (output["key"], output["count"], output["failures"]) == ("results/states/all.json", 1251, {"chunk": 100})
+    output = json.loads(execution["output"])
+    assert output["key"] == "results/states/all.json"
+    assert output["count"] == 1251
+    assert output["failures"] == {"chunk": 100}
 
 
-def test_when_too_many_chunks_fail_what_came_is_gathered_and_the_execution_fails(
-    made: dict[str, str], running: Lambda, kept: Kept, waits: list[float]
+def test_where_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
+    made: Made, running: Lambda, read_reports: ReadReports, waits: list[float]
 ) -> None:
-    """Moto tolerates any failure; in its place nothing at all is fetched, for the list of chunks is not found."""
+    """Moto tolerates any failure, so here the list of chunks is not found and none is fetched."""
     states = boto3.client("stepfunctions")
     definition = states.describe_state_machine(stateMachineArn=made["EveryName"])["definition"]
-    for ours, its in (("$.chunks.key", "$.request.range"), ("States.ExceedToleratedFailureThreshold", "States.ALL")):
-        assert ours in definition
-        definition = definition.replace(ours, its)
+    replacements = {
+        "$.chunks.key": "$.request.range",
+        "States.ExceedToleratedFailureThreshold": "States.ALL",
+    }
+    for old, new in replacements.items():
+        assert old in definition
+        definition = definition.replace(old, new)
     states.update_state_machine(stateMachineArn=made["EveryName"], definition=definition)
-    about = execute(made, "few", range="1-3")
-    assert (about["status"], about["error"]) == ("FAILED", "TooManyFailed")
-    assert json.loads(about["cause"])["failures"] == {"chunk": 3}
-    assert [failure["number"] for failure in kept()["results/states/few.json"]["failures"]] == [1, 2, 3]
-    assert (running.calls[""], waits) == (2, [])
+    execution = execute(made, "few", range="1-3")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "TooManyFailed"
+    assert json.loads(execution["cause"])["failures"] == {"chunk": 3}
+    report = read_reports()["results/states/few.json"]
+    assert [failure["number"] for failure in report["failures"]] == [1, 2, 3]
+    assert running.calls[""] == 2
+    assert waits == []
 
 
-def test_a_bad_request_fails_the_execution_by_its_name(
-    made: dict[str, str], running: Lambda, waits: list[float]
+def test_a_bad_request_fails_the_execution_with_its_own_error(
+    made: Made, running: Lambda, waits: list[float]
 ) -> None:
-    about = execute(made, "bad", range="1-x")
-    assert (about["status"], about["error"]) == ("FAILED", "InvalidRequest")
-    assert "range: got '1-x', allowed: " in about["cause"]
-    assert (running.calls[""], waits) == (1, [])
+    execution = execute(made, "bad", range="1-x")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "InvalidRequest"
+    assert "range: got '1-x', allowed: " in execution["cause"]
+    assert running.calls[""] == 1
+    assert waits == []

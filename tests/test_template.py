@@ -11,13 +11,14 @@ from types import ModuleType
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 
 from pokemon_names.app import MARGIN_SECONDS
-from pokemon_names.cache import Known
-from pokemon_names.request import STRATEGIES
-from pokemon_names.table import Table
-from pokemon_names.web import Http
+from pokemon_names.model import STRATEGIES, CachedName
+from pokemon_names.settings import Settings
+from pokemon_names.sources.http import Http
+from pokemon_names.stores.dynamodb import Table
 from tests import stack
 from tests.conftest import EVENTS, REGION, account, load, sample
 from tests.tools.invoke import Context
@@ -61,28 +62,25 @@ def variables(made: Made) -> dict[str, str]:
     return {name: str(value) for name, value in items}
 
 
-# The function's environment variables, and the app's constants with their values.
-CONSTANTS = {
-    "POKEAPI_URL": "POKEAPI_URL",
-    "MAX_CONCURRENCY": "MAX_CONCURRENCY",
-    "MAX_NUMBERS": "MAX_NUMBERS",
-    "RESULTS_BUCKET": "RESULTS_BUCKET",
-    "POWERTOOLS_SERVICE_NAME": "SERVICE",
-    "POWERTOOLS_METRICS_NAMESPACE": "NAMESPACE",
-}
+class Recording(dict[str, str]):
+    """An environment that knows which of its variables were read."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(variables)
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
 
 
-def test_the_app_reads_every_variable_and_has_the_same_defaults(
-    made: Made,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    environment = variables(made)
-    assert environment.keys() == CONSTANTS.keys()
-    alone, in_the_stack = load(monkeypatch), load(monkeypatch, **environment)
-    names = CONSTANTS.values()
-    different = {name for name in names if getattr(alone, name) != getattr(in_the_stack, name)}
-    assert different == {"RESULTS_BUCKET"}
-    assert made["Bucket"] == in_the_stack.RESULTS_BUCKET
+def test_the_app_reads_every_variable_and_has_the_same_defaults(made: Made) -> None:
+    environment = Recording(variables(made))
+    in_the_stack = Settings.from_environment(environment)
+    alone = Settings.from_environment({})
+    assert environment.keys() <= environment.read
+    assert in_the_stack.results_bucket == made["Bucket"]
+    assert msgspec.structs.replace(in_the_stack, results_bucket=None) == alone
 
 
 def test_the_log_level_reaches_the_apps_logger(
@@ -93,7 +91,7 @@ def test_the_log_level_reaches_the_apps_logger(
     assert logging_config["LogFormat"] == "JSON"
     assert logging_config["ApplicationLogLevel"] == {"Ref": "LogLevel"}
     app = load(monkeypatch, AWS_LAMBDA_LOG_LEVEL="DEBUG")  # as Lambda sets it then
-    assert app.logger.log_level == logging.DEBUG
+    assert app.telemetry.logger.log_level == logging.DEBUG
 
 
 @deployed(ReservedConcurrency="10", MaxConcurrency="50")
@@ -145,7 +143,8 @@ def test_every_permission_names_its_resource_where_one_can_be_named(template: Te
 
 
 def test_the_role_may_do_only_what_the_function_does(made: Made, template: Template) -> None:
-    bucket, here = f"arn:aws:s3:::{made['Bucket']}", f"{REGION}:123456789012"
+    bucket = f"arn:aws:s3:::{made['Bucket']}"
+    here = f"{REGION}:123456789012"
     logs = f"arn:aws:logs:{here}:log-group:{made['Logs']}"
     requests = f"arn:aws:sqs:{here}:{made['Requests'].rpartition('/')[2]}"
     assert allowed(made["Role"]) == {
@@ -170,7 +169,8 @@ def queue(url: str) -> dict[str, str]:
 
 
 def test_a_message_that_fails_comes_again_and_ends_in_the_dead_letter_queue(made: Made) -> None:
-    requests, dead = queue(made["Requests"]), queue(made["DeadRequests"])
+    requests = queue(made["Requests"])
+    dead = queue(made["DeadRequests"])
     assert json.loads(requests["RedrivePolicy"])["deadLetterTargetArn"] == dead["QueueArn"]
     assert int(dead["MessageRetentionPeriod"]) > int(requests["MessageRetentionPeriod"])
     # AWS recommends six times the function's timeout:
@@ -192,7 +192,7 @@ def test_the_state_machine_bounds_what_pokeapi_sees(made: Made) -> None:
     assert (fetch["MaxConcurrency"], fetch["ToleratedFailurePercentage"]) == (3, 10)
     assert fetch["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
     assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
-    tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Gather"]]
+    tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Merge"]]
     called = [task["Parameters"]["FunctionName"] for task in tasks]
     assert called == [function(made)["FunctionArn"]] * 3
 
@@ -251,7 +251,9 @@ def test_the_schedule_sends_the_sample_event(template: Template) -> None:
 @deployed(SharedCache="true")
 def test_the_function_may_use_the_shared_caches_table(made: Made, template: Template) -> None:
     assert variables(made)["NAMES_TABLE"] == made["Names"]
-    Table(made["Names"]).save({1: Known("bulbasaur", 0.0)})
+    errors: list[Exception] = []
+    Table(made["Names"]).save({1: CachedName("bulbasaur", 0.0)}, errors.append)
+    assert errors == []
     table = boto3.resource("dynamodb").Table(made["Names"])
     (item,) = table.scan()["Items"]
     assert properties_of(template, "Names")["TimeToLiveSpecification"]["AttributeName"] in item
@@ -433,7 +435,7 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
 def test_the_slow_alarm_is_set_off_before_a_deadline(template: Template) -> None:
     threshold = properties_of(template, "SlowAlarm")["Threshold"] / 1000
     timeout = properties_of(template, "PokemonNames")["Timeout"]
-    assert 0.8 * timeout <= threshold < min(Http.patience, timeout) - MARGIN_SECONDS
+    assert 0.8 * timeout <= threshold < min(Http.caller_timeout, timeout) - MARGIN_SECONDS
 
 
 def test_the_lost_alarm_counts_every_strategy(template: Template) -> None:
@@ -470,9 +472,8 @@ def test_the_dashboard_shows_what_is_measured(made: Made, measured: set[tuple[st
         "ApproximateNumberOfMessagesVisible",
         "ApproximateAgeOfOldestMessage",
     }
-    assert {row[3] for row in queues} == {
-        made[queue].rpartition("/")[2] for queue in ("Requests", "DeadRequests", "Failures")
-    }
+    names = {made[queue].rpartition("/")[2] for queue in ("Requests", "DeadRequests", "Failures")}
+    assert {row[3] for row in queues} == names
     functions = [row for row in named if row not in queues]
     assert {row[1] for row in functions} == LAMBDA
     of_the_function = ("AWS/Lambda", "FunctionName", made["PokemonNames"])

@@ -1,137 +1,157 @@
-"""Who may send a request when; what comes of it in all weathers is test_weather.py's."""
+"""Which request may be sent, and when; test_weather.py shows what comes of it."""
 
 import asyncio
 
 import pytest
 
-from pokemon_names import window
-from pokemon_names.window import Window
+from pokemon_names.fetching import window
+from pokemon_names.fetching.window import Window
 
-LONG_AGO, NOW = 0.0, float("inf")
+LONG_AGO = 0.0
+NOW = float("inf")
 
 
 @pytest.fixture
 def order() -> list[str]:
+    """Return the names of the requests that were admitted, in their order."""
     return []
 
 
-async def settle() -> None:
+async def let_all_run() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
 
 
-def sending(order: list[str], through: Window, name: str, rank: int = 0, most: int = 100) -> asyncio.Task[None]:
+def send(
+    order: list[str], through: Window, name: str, rank: int = 0, max_in_flight: int = 100
+) -> asyncio.Task[None]:
+    """Start a task that waits until the window admits it."""
+
     async def send() -> None:
-        await through.enter(rank, most)
+        await through.acquire(rank, max_in_flight)
         order.append(name)
 
     return asyncio.create_task(send())
 
 
-async def test_those_of_a_lower_rank_go_first_and_each_rank_in_its_order(order: list[str]) -> None:
+async def count_admitted(through: Window) -> int:
+    """Return how many requests the window admits at once."""
+    order: list[str] = []
+    tasks = [send(order, through, "") for _ in range(20)]
+    await let_all_run()
+    admitted = len(order)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _ in range(admitted):
+        through.release()
+    return admitted
+
+
+async def test_lower_ranks_go_first_and_equal_ones_in_their_order(order: list[str]) -> None:
     narrow = Window(1)
-    await narrow.enter(0, 1)
-    tasks = [sending(order, narrow, name, rank=name.isupper()) for name in "AaBb"]
+    await narrow.acquire(0, 1)
+    tasks = [
+        send(order, narrow, "A", rank=1),
+        send(order, narrow, "a", rank=0),
+        send(order, narrow, "B", rank=1),
+        send(order, narrow, "b", rank=0),
+    ]
     for _ in tasks:
-        await settle()
-        narrow.leave()
+        await let_all_run()
+        narrow.release()
     await asyncio.gather(*tasks)
     assert order == ["a", "b", "A", "B"]
 
 
-@pytest.mark.parametrize("admitted", [False, True])
-async def test_who_is_cancelled_takes_nobodys_turn(order: list[str], *, admitted: bool) -> None:
+async def test_a_request_that_is_cancelled_while_it_waits_takes_no_turn(order: list[str]) -> None:
     narrow = Window(1)
-    await narrow.enter(0, 1)
-    cancelled, other = sending(order, narrow, "cancelled"), sending(order, narrow, "other")
-    await settle()
-    if admitted:
-        narrow.leave()
-        cancelled.cancel()
-    else:
-        cancelled.cancel()
-        await settle()
-        narrow.leave()
+    await narrow.acquire(0, 1)
+    cancelled = send(order, narrow, "cancelled")
+    other = send(order, narrow, "other")
+    await let_all_run()
+    cancelled.cancel()
+    await let_all_run()
+    narrow.release()
     await other
     assert order == ["other"]
 
 
-async def in_flight(through: Window, order: list[str]) -> int:
-    """Count those that get in at once."""
-    tasks = [sending(order, through, "") for _ in range(20)]
-    await settle()
-    entered = len(order)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for _ in range(entered):
-        through.leave()
-    return entered
+async def test_a_request_that_is_cancelled_once_it_is_admitted_takes_no_turn(
+    order: list[str],
+) -> None:
+    narrow = Window(1)
+    await narrow.acquire(0, 1)
+    cancelled = send(order, narrow, "cancelled")
+    other = send(order, narrow, "other")
+    await let_all_run()
+    narrow.release()
+    cancelled.cancel()
+    await other
+    assert order == ["other"]
 
 
-async def test_it_narrows_with_faults_and_widens_with_answers(order: list[str]) -> None:
+async def test_it_narrows_with_errors_and_widens_with_answers() -> None:
     wide = Window(10)
     for _ in range(4):
         wide.failed(NOW)
-    assert await in_flight(wide, order) == 5
+    assert await count_admitted(wide) == 5
     for _ in range(2):
         wide.answered()
-    order.clear()
-    assert await in_flight(wide, order) == 7
+    assert await count_admitted(wide) == 7
     for _ in range(100):
         wide.answered()
-    order.clear()
-    assert await in_flight(wide, order) == 10
+    assert await count_admitted(wide) == 10
 
 
-async def test_faults_alone_leave_one_at_a_time_after_a_pause(
-    order: list[str], monkeypatch: pytest.MonkeyPatch
+async def test_after_errors_alone_one_request_at_a_time_is_sent_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(window, "FIRST_PAUSE", 0.1)
+    loop = asyncio.get_running_loop()
     wide = Window(10)
     for _ in range(10):
         wide.failed(LONG_AGO)
-    assert await in_flight(wide, order) == 0
-    begun = asyncio.get_running_loop().time()
-    await asyncio.wait_for(wide.enter(0, 1), 10)
-    assert asyncio.get_running_loop().time() - begun >= 0.04
-    assert await in_flight(wide, order) == 0
+    assert await count_admitted(wide) == 0
+    started = loop.time()
+    await asyncio.wait_for(wide.acquire(0, 1), 10)
+    assert loop.time() - started >= 0.04
+    assert await count_admitted(wide) == 0
     wide.answered()
-    wide.leave()
-    assert await in_flight(wide, order) == 1
+    wide.release()
+    assert await count_admitted(wide) == 1
 
 
-async def test_the_end_of_a_connection_counts_once_and_leaves_one_alone_until_an_answer(order: list[str]) -> None:
+async def test_after_the_end_of_a_connection_requests_go_alone_until_an_answer() -> None:
     wide = Window(10)
     for _ in range(10):
         wide.disconnected(LONG_AGO)
-    assert await in_flight(wide, order) == 1
-    order.clear()
+    assert await count_admitted(wide) == 1
     wide.answered()
-    assert await in_flight(wide, order) == 9
+    assert await count_admitted(wide) == 9
 
 
 async def test_after_a_second_end_without_an_answer_there_is_a_pause(
-    order: list[str], monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(window, "FIRST_PAUSE", 60.0)
     wide = Window(10)
     for _ in range(2):
         wide.disconnected(NOW)
-    assert await in_flight(wide, order) == 0
+    assert await count_admitted(wide) == 0
     wide.answered()
-    assert await in_flight(wide, order) == 8
+    assert await count_admitted(wide) == 8
 
 
-async def test_some_go_with_few_others_alone(order: list[str]) -> None:
+async def test_a_request_may_limit_how_many_others_are_in_flight(order: list[str]) -> None:
     wide = Window(10)
-    tasks = [sending(order, wide, "suspect", rank=1, most=3) for _ in range(5)]
-    await settle()
+    tasks = [send(order, wide, "suspect", rank=1, max_in_flight=3) for _ in range(5)]
+    await let_all_run()
     assert len(order) == 3
-    tasks.append(sending(order, wide, "first"))
-    await settle()
+    tasks.append(send(order, wide, "first"))
+    await let_all_run()
     assert order[-1] == "first"
     for _ in range(4):
-        wide.leave()
+        wide.release()
     await asyncio.gather(*tasks)
     assert len(order) == 6

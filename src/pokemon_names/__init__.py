@@ -1,3 +1,3 @@
-"""Fetches the names of a range of Pokémon from PokeAPI, all at once, inside one AWS Lambda invocation."""
+"""The names of a range of Pokémon from PokeAPI, fetched all at once in one Lambda invocation."""
 
 __version__ = "0.1.0"

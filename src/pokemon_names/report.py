@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
-from pokemon_names.outcome import Exchange, Failed, Fetched, Found
-from pokemon_names.request import Request
+from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The account of one request. Times are in milliseconds, sizes in bytes of unzipped body."""
+    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed body."""
 
     request: Request
     fetched: Fetched
@@ -20,41 +19,44 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def names(self) -> list[str]:
         """The names that came, in the order asked for."""
-        return [outcome.name for outcome in self.fetched.outcomes if isinstance(outcome, Found)]
+        return [result.name for result in self.fetched.results if isinstance(result, Found)]
 
     @property
-    def failures(self) -> list[Failed]:
+    def failures(self) -> list[Failure]:
         """The numbers whose names did not come."""
-        return [outcome for outcome in self.fetched.outcomes if isinstance(outcome, Failed)]
+        return [result for result in self.fetched.results if isinstance(result, Failure)]
 
     @property
-    def lost(self) -> list[Failed]:
+    def retryable(self) -> list[Failure]:
         """The failures that another attempt may mend."""
-        return [failure for failure in self.failures if failure.lost]
+        return [failure for failure in self.failures if failure.retryable]
 
     @property
     def request_ms(self) -> list[float]:
         """How long each HTTP request took."""
-        return [exchange.ms for exchange in self.fetched.exchanges]
+        return [attempt.duration_ms for attempt in self.fetched.attempts]
 
     @property
     def timing(self) -> dict[str, Any]:
-        """Percentiles are None where no HTTP request was needed."""
-        ms = sorted(self.request_ms)
+        """Times and counts. Percentiles are None where no HTTP request was needed."""
+        fetched = self.fetched
+        retries = sum(attempt.attempt > 1 for attempt in fetched.attempts)
+        size = sum(attempt.bytes for attempt in fetched.attempts)
+        ascending_ms = sorted(self.request_ms)
         return {
-            "total_ms": round(self.fetched.total_ms, 1),
-            "p50_ms": percentile(ms, 50),
-            "p95_ms": percentile(ms, 95),
-            "max_ms": percentile(ms, 100),
-            "requests": len(ms),
-            "retries": sum(exchange.attempt > 1 for exchange in self.fetched.exchanges),
-            "cached": self.fetched.cached,
-            "stale": self.fetched.stale,
-            "bytes": sum(exchange.bytes for exchange in self.fetched.exchanges),
+            "total_ms": round(fetched.total_ms, 1),
+            "p50_ms": percentile(ascending_ms, 50),
+            "p95_ms": percentile(ascending_ms, 95),
+            "max_ms": percentile(ascending_ms, 100),
+            "requests": len(fetched.attempts),
+            "retries": retries,
+            "cached": fetched.cached,
+            "stale": fetched.stale,
+            "bytes": size,
         }
 
     def summary(self) -> dict[str, Any]:
-        """Give the report for a log line: no names, and the failures counted by reason."""
+        """Return the report without names, and with the failures counted by reason."""
         return {
             "range": self.request.range,
             "strategy": self.request.strategy,
@@ -65,9 +67,8 @@ class Report(msgspec.Struct, frozen=True):
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the report as every caller gets it, ready for JSON; every HTTP request is in it on demand alone."""
-        traced = {"trace": [_rounded(exchange) for exchange in self.fetched.exchanges]} if self.request.trace else {}
-        return {
+        """Return the report as every caller gets it, with every HTTP request on demand alone."""
+        report = {
             "range": self.request.range,
             "strategy": self.request.strategy,
             "complete": not self.failures,
@@ -75,29 +76,41 @@ class Report(msgspec.Struct, frozen=True):
             "names": self.names,
             "failures": [msgspec.structs.asdict(failure) for failure in self.failures],
             "timing": self.timing,
-            **traced,
         }
+        if self.request.trace:
+            report["trace"] = [_rounded(attempt) for attempt in self.fetched.attempts]
+        return report
 
 
-def race(reports: Sequence[Report]) -> dict[str, Any]:
-    """Give the reports of one range by several strategies, each with how many times faster than `sync` it was."""
-    entries = [{"speedup": up, **report.as_dict()} for up, report in zip(speedups(reports), reports, strict=True)]
+def race_report(reports: Sequence[Report]) -> dict[str, Any]:
+    """Return the reports of one range by several strategies, each with its speed-up."""
+    entries = []
+    for report, speedup in zip(reports, speedups(reports), strict=True):
+        entry = {"speedup": speedup, **report.as_dict()}
+        entries.append(entry)
     return {"range": reports[0].request.range, "race": entries}
 
 
 def speedups(reports: Sequence[Report]) -> list[float | None]:
-    """Give how many times faster than `sync` each was, None where that did not race."""
-    total_ms = {report.request.strategy: report.fetched.total_ms for report in reports}
-    return [round(total_ms["sync"] / ms, 2) if "sync" in total_ms else None for ms in total_ms.values()]
+    """Return how many times faster than `sync` each one was, None where `sync` did not race."""
+    for report in reports:
+        if report.request.strategy == "sync":
+            sync_ms = report.fetched.total_ms
+            return [round(sync_ms / report.fetched.total_ms, 2) for report in reports]
+    return [None] * len(reports)
 
 
-def _rounded(exchange: Exchange) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(exchange)
-    return {name: round(value, 1) if isinstance(value, float) else value for name, value in fields.items()}
-
-
-def percentile(ordered: Sequence[float], percent: int) -> float | None:
-    """Give the nearest-rank percentile of ascending values: always one that was measured."""
-    if not ordered:
+def percentile(ascending: Sequence[float], percent: int) -> float | None:
+    """Return the nearest-rank percentile, which is always a value that was measured."""
+    if not ascending:
         return None
-    return round(ordered[math.ceil(len(ordered) * percent / 100) - 1], 1)
+    rank = math.ceil(len(ascending) * percent / 100)
+    return round(ascending[rank - 1], 1)
+
+
+def _rounded(attempt: Attempt) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(attempt)
+    for name, value in fields.items():
+        if isinstance(value, float):
+            fields[name] = round(value, 1)
+    return fields

@@ -1,17 +1,19 @@
-"""What `make docs` does: make a page for people of the API's description for programs."""
+"""Make a page for people from the API's description for programs: `make docs`."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pokemon_names import page
+from pokemon_names.views import pages
 
-DESCRIPTION = Path(page.__file__).with_name("openapi.yaml")
-PAGE = Path(page.__file__).with_name("documentation.html")
+DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
+PAGE = Path(pages.__file__).with_name("documentation.html")
+
+Row = tuple[str, str, str]
 
 
 def main() -> None:
@@ -20,48 +22,67 @@ def main() -> None:
 
 
 def made() -> str:
-    """Give what belongs into the page's main part."""
+    """Return the content of the page's main part."""
     api = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
-    paths = (part for path in api["paths"] if path != "/" for part in _path(api, path))
-    return "".join([_prose(api["info"]["description"]), *paths])
+    parts = [_prose(api["info"]["description"])]
+    for path in api["paths"]:
+        if path != "/":
+            parts.extend(_path(api, path))
+    return "".join(parts)
 
 
 def _path(api: Mapping[str, Any], path: str) -> Iterator[str]:
     operation = api["paths"][path]["get"]
     parameters = [_resolved(api, one) for one in operation.get("parameters", [])]
     link = escape(_example(path, parameters))
-    yield f'<h2>GET {escape(path)}</h2>\n<p>{escape(operation["summary"])}: <a href="{link}">{link}</a></p>\n'
-    if not parameters:
-        return
-    yield from _table((one["name"], one.get("description", ""), _values(one)) for one in parameters)
-    replies = ((status, _resolved(api, one)) for status, one in operation["responses"].items())
-    yield from _table((status, one["description"], ", ".join(one.get("content", {}))) for status, one in replies)
+    yield f"<h2>GET {escape(path)}</h2>\n"
+    yield f'<p>{escape(operation["summary"])}: <a href="{link}">{link}</a></p>\n'
+    if parameters:
+        yield from _table(map(_parameter_row, parameters))
+        responses = operation["responses"].items()
+        yield from _table(_response_row(status, _resolved(api, one)) for status, one in responses)
 
 
 def _example(path: str, parameters: list[Any]) -> str:
-    """Give a relative link, which a stage's path does not break."""
+    """Return a relative link, which also works behind a stage's path."""
     examples = {one["name"]: one["example"] for one in parameters if "example" in one}
-    query = f"?range={examples['range']}" if "range" in examples else ""
-    return path.format_map(examples).removeprefix("/") + query
+    link = path.format_map(examples).removeprefix("/")
+    if "range" in examples:
+        link += f"?range={examples['range']}"
+    return link
+
+
+def _parameter_row(parameter: Mapping[str, Any]) -> Row:
+    return parameter["name"], parameter.get("description", ""), _values(parameter)
+
+
+def _response_row(status: str, response: Mapping[str, Any]) -> Row:
+    return status, response["description"], ", ".join(response.get("content", {}))
 
 
 def _values(parameter: Mapping[str, Any]) -> str:
-    match schema := parameter["schema"]:
-        case {"enum": values}:
-            told = ", ".join(values)
+    schema = parameter["schema"]
+    match schema:
+        case {"enum": allowed}:
+            values = ", ".join(allowed)
         case {"type": "boolean"}:
-            told = "true, false"
+            values = "true, false"
         case {"type": "integer"}:
-            told = f"{schema['minimum']} to {schema['maximum']}"
+            values = f"{schema['minimum']} to {schema['maximum']}"
+        case _ if "example" in parameter:
+            values = f"such as {parameter['example']}"
         case _:
-            told = f"such as {parameter['example']}" if "example" in parameter else "text"
-    return f"{told}; default {str(schema['default']).lower()}" if "default" in schema else told
+            values = "text"
+    if "default" in schema:
+        values += f"; default {str(schema['default']).lower()}"
+    return values
 
 
-def _table(rows: Iterator[tuple[str, str, str]]) -> Iterator[str]:
-    yield '<table class="told">\n'
+def _table(rows: Iterable[Row]) -> Iterator[str]:
+    yield '<table class="described">\n'
     for name, meaning, values in rows:
-        yield f'<tr><th scope="row">{name}</th><td>{_code(meaning)}<small>{escape(values)}</small></td></tr>\n'
+        yield f'<tr><th scope="row">{name}</th>'
+        yield f"<td>{_code(meaning)}<small>{escape(values)}</small></td></tr>\n"
     yield "</table>\n"
 
 
@@ -74,9 +95,13 @@ def _code(text: str) -> str:
 
 
 def _resolved(api: Any, node: Mapping[str, Any]) -> Any:
-    for key in node.get("$ref", "").removeprefix("#/").split("/"):
-        api = api[key] if key else node
-    return api
+    """Return the part of the API that a node refers to, or the node itself."""
+    if "$ref" not in node:
+        return node
+    part = api
+    for key in node["$ref"].removeprefix("#/").split("/"):
+        part = part[key]
+    return part
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server that speaks HTTP/2 over TLS, and whatever one may do to its streams and connections."""
+"""A server that speaks HTTP/2 over TLS, and whose streams and connections a test controls."""
 
 import asyncio
 import json
@@ -15,21 +15,21 @@ from h2.events import RequestReceived
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from tests.tools.pokeapi.bodies import API, pokemon
+from tests.tools.pokeapi.bodies import list_entry, pokemon
 
 FRAME = 16_384  # bytes
 JSON = [(":status", "200"), ("content-type", "application/json")]
 
 
 class Connection(asyncio.Protocol):
-    """One connection. What becomes of a request is for the server's `behave` to say, by the methods here."""
+    """One connection. The server's `behave` answers each request with the methods here."""
 
     def __init__(self, server: "Http2Server") -> None:
         self.server = server
         self.answered = 0
         self.is_mute = server.is_mute
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
-        # As initial values they hold at once, and not only when the client has acknowledged them.
+        # Initial values hold at once; later ones only when the client has acknowledged them.
         limits = {SettingCodes.MAX_CONCURRENT_STREAMS: server.max_streams}
         self.h2.local_settings = Settings(client=False, initial_values=limits)
 
@@ -58,7 +58,9 @@ class Connection(asyncio.Protocol):
 
     def request(self, stream: int, path: str) -> None:
         key = path.rpartition("/")[2]
-        number = int(key) if key.isdecimal() else 0
+        number = 0  # the list of all
+        if key.isdecimal():
+            number = int(key)
         self.server.requests.append(number)
         asyncio.get_running_loop().call_soon(self.behave, stream, number)
 
@@ -76,7 +78,7 @@ class Connection(asyncio.Protocol):
         self.h2.end_stream(stream)
 
     def begin(self, stream: int) -> None:
-        """Begin a body."""
+        """Send the first byte of a body, and nothing after it."""
         self.h2.send_headers(stream, JSON)
         self.h2.send_data(stream, b"{")
 
@@ -84,7 +86,7 @@ class Connection(asyncio.Protocol):
         self.h2.reset_stream(stream, error)
 
     def go_away(self, last_stream: int, error: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
-        """Process no stream after the last, and leave it to the client to close."""
+        """Process no stream after `last_stream`, and let the client close the connection."""
         self.h2.close_connection(error, last_stream_id=last_stream)
         self.flush()
         self.is_mute = True
@@ -97,17 +99,17 @@ class Connection(asyncio.Protocol):
 Behaviour = Callable[[Connection, int, int], None]
 
 BODIES = {one.number: json.dumps({"name": one.name}).encode() for one in pokemon().values()}
-BODIES[0] = json.dumps(
-    {"results": [{"name": one.name, "url": f"{API}/pokemon/{one.number}/"} for one in pokemon().values()]}
-).encode()
+BODIES[0] = json.dumps({"results": list(map(list_entry, pokemon().values()))}).encode()
 
 
 class Http2Server:
-    """What a test may look at and set while it runs.
+    """The server. A test may read and set its attributes while it runs.
 
-    `requests` are the numbers asked for, 0 for the list of all, `hosts` their Host headers, which HTTP/2 does not have;
-    `violations` are the connections on which a client did
-    what HTTP/2 forbids, such as to open more than `max_streams`; `is_mute` makes a connection take all and say nothing.
+    `requests` are the numbers asked for, 0 for the list of all.
+    `hosts` are the Host headers of the requests, empty where there is none, as HTTP/2 wants it.
+    `violations` counts the connections on which a client did what HTTP/2 forbids, such as to open
+    more than `max_streams`.
+    `is_mute` makes new connections accept data and send nothing.
     """
 
     def __init__(self) -> None:
@@ -121,7 +123,9 @@ class Http2Server:
 
     async def listen(self, context: SSLContext) -> asyncio.Server:
         context.set_alpn_protocols(["h2"])
-        return await asyncio.get_running_loop().create_server(lambda: Connection(self), "127.0.0.1", ssl=context)
+        return await asyncio.get_running_loop().create_server(
+            lambda: Connection(self), "127.0.0.1", ssl=context
+        )
 
     async def stop(self) -> None:
         for connection in self.connections:
@@ -131,7 +135,7 @@ class Http2Server:
 
 @contextmanager
 def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
-    """Serve from a thread of its own for as long as the block lasts; gives the port."""
+    """Serve from a thread of its own until the block ends, and yield the port."""
     with start_blocking_portal() as thread:
         listening = thread.call(server.listen, context)
         yield listening.sockets[0].getsockname()[1]

@@ -1,4 +1,7 @@
-"""Invoke the handler as Lambda does, in this process: the reply goes to stdout, all else to stderr."""
+"""Invoke the handler as Lambda does, in this process.
+
+The reply goes to stdout, and everything else to stderr.
+"""
 
 import contextlib
 import json
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Context:
-    """What the handler may ask Lambda's context for."""
+    """The part of Lambda's context that the function may use."""
 
     function_name: str = "PokemonNames"
     memory_limit_in_mb: int = 1769
@@ -27,20 +30,28 @@ class Context:
 
 
 def invoke(event: Any) -> Any:
-    """Give the reply, or what Lambda makes of an exception."""
+    """Return the reply, or the error that Lambda makes of an exception."""
     try:
-        from pokemon_names import app  # noqa: PLC0415  only now, so that its logger finds the stdout it is given
+        # Imported only now, because its logger uses the stdout that it finds at import.
+        from pokemon_names import app  # noqa: PLC0415
 
         return app.handler(event, cast("LambdaContext", Context()))
     except Exception as error:  # noqa: BLE001  as Lambda does
         return {"errorType": type(error).__name__, "errorMessage": str(error)}
 
 
+def _event_text() -> str:
+    """Read the event from the file that is named, or from stdin."""
+    if len(sys.argv) > 1:
+        return Path(sys.argv[1]).read_text(encoding="utf-8")
+    return sys.stdin.read()
+
+
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
-        reply = invoke(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8") if sys.argv[1:] else sys.stdin.read()))
+        reply = invoke(json.loads(_event_text()))
     print(json.dumps(reply), flush=True)
-    # As abruptly as Lambda ends an environment: one exit in a hundred, a thread of pyreqwest's lets go of something in
-    # an interpreter that is already gone, and the process aborts.
+    # The process ends as abruptly as an environment of Lambda's. In an ordinary exit, one of a
+    # hundred aborts: a thread of pyreqwest's releases an object after the interpreter has ended.
     sys.stderr.flush()
     os._exit(0)

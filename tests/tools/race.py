@@ -1,4 +1,4 @@
-"""What `make race` does: race the strategies against the local PokeAPI, and write the page that browsers get of it."""
+"""Race the strategies against the local PokeAPI, and write the page of the race: `make race`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from pokemon_names.svg import svg
+from tests.tools.picture import picture
 from tests.tools.run import FAILED, add_options, answer, change, lane
 
 EVENT = Path("events/http-api-race.json")
@@ -18,31 +18,38 @@ TITLE = "When each HTTP request waited for what, by strategy and on the same tim
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.race", description=__doc__)
-    parser.add_argument("file", type=Path, help="where to write it: a page, or where the name ends in .svg its picture")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="where to write it: a page, or where the name ends in .svg its picture",
+    )
     parser.add_argument("--strategies", help="some of them, with commas between")
     parser.add_argument("--open", action="store_true", help="open it in a browser, too")
     add_options(parser)
     options = parser.parse_args()
-    alone = options.file.suffix == ".svg"
+    is_picture = options.file.suffix == ".svg"
     event = json.loads(EVENT.read_text(encoding="utf-8"))
     change(event, {"range": options.range, "strategies": options.strategies, "trace": "true"})
-    event["headers"]["accept"] = "application/json" if alone else "text/html"
+    event["headers"]["accept"] = "application/json" if is_picture else "text/html"
     reply = answer(event, options)
     if "errorType" in reply:
         print(f"{reply['errorType']}: {reply['errorMessage']}")
         return FAILED
-    if alone and reply["statusCode"] != HTTPStatus.OK:
+    is_ok = reply["statusCode"] == HTTPStatus.OK
+    if is_picture and not is_ok:
         print(json.loads(reply["body"])["detail"])
         return FAILED
-    options.file.write_text(_picture(reply) if alone else reply["body"], encoding="utf-8")
+    text = _picture(reply) if is_picture else reply["body"]
+    options.file.write_text(text, encoding="utf-8")
     print(options.file.resolve())
     if options.open:
         webbrowser.open(options.file.resolve().as_uri())
-    return 0 if reply["statusCode"] == HTTPStatus.OK else FAILED
+    return 0 if is_ok else FAILED
 
 
 def _picture(reply: Mapping[str, Any]) -> str:
-    return svg([lane(entry) for entry in json.loads(reply["body"])["race"]], TITLE)
+    lanes = [lane(entry) for entry in json.loads(reply["body"])["race"]]
+    return picture(lanes, TITLE)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""A TCP relay: the network between two ends, and what it may do to their connections.
+"""A TCP relay: a network between client and server, which can delay, forget and end connections.
 
-`python -m tests.tools.relay PORT TARGET SECONDS` takes half a round trip each way and a whole one to connect.
+`python -m tests.tools.relay PORT TARGET SECONDS` relays with a round trip of so many seconds:
+data takes half of it each way, and to connect takes the whole.
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from anyio.from_thread import start_blocking_portal
 
 
 class End(asyncio.Protocol):
-    """One end of a connection. What it receives leaves the other end half a round trip later; None is its end."""
+    """One end of a connection. The other end sends what this one receives, half a round trip later.
+
+    None in place of data is the end of the connection.
+    """
 
     def __init__(self, half: float) -> None:
         self.half = half
@@ -50,23 +54,27 @@ class End(asyncio.Protocol):
 
 
 class ClientEnd(End):
-    """The end that a client connects to, which then connects the other."""
+    """The end that a client connects to. It then connects the other end to the target."""
 
     def __init__(self, half: float, target: int) -> None:
         super().__init__(half)
         self.target = target
+        self.connecting: asyncio.Task[object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         loop = asyncio.get_running_loop()
         self.ready = loop.time() + 2 * self.half
         server = End(self.half)
-        self.other, server.other = server, self
-        self.connecting = loop.create_task(loop.create_connection(lambda: server, "127.0.0.1", self.target))
+        self.other = server
+        server.other = self
+        self.connecting = loop.create_task(
+            loop.create_connection(lambda: server, "127.0.0.1", self.target)
+        )
 
 
 class Relay:
-    """A relay to a port of this machine. What befalls its connections befalls those made so far."""
+    """A relay to a port of this machine. Its methods affect the connections made so far."""
 
     def __init__(self, target: int, round_trip: float = 0.0) -> None:
         self.connections = list[ClientEnd]()
@@ -78,15 +86,15 @@ class Relay:
         return await self._loop.create_server(self._connected, "127.0.0.1", port, backlog=1024)
 
     async def stop(self) -> None:
-        connecting = [client.connecting for client in self.connections]
-        for task in connecting:
+        tasks = [client.connecting for client in self.connections if client.connecting]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*connecting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._end(_reset)
         await asyncio.sleep(0)  # until they are closed
 
     def forget(self) -> None:
-        """Swallow every byte, as a network does that has lost its table of connections."""
+        """Drop every byte, as a network does that has lost its table of connections."""
         for end in self._ends():
             end.is_forgotten = True
 
@@ -102,7 +110,12 @@ class Relay:
                 by(end.transport)
 
     def _ends(self) -> list[End]:
-        return [end for client in self.connections for end in (client, client.other) if end]
+        ends = list[End]()
+        for client in self.connections:
+            ends.append(client)
+            if client.other:
+                ends.append(client.other)
+        return ends
 
     def _connected(self) -> ClientEnd:
         self.connections.append(ClientEnd(self._half, self._target))
@@ -114,14 +127,15 @@ def _close(transport: asyncio.Transport) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Close without a farewell."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    """Close with a reset, because there is no time to linger."""
+    no_time = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_time)
     transport.abort()
 
 
 @contextmanager
 def relaying(relay: Relay) -> Iterator[int]:
-    """Relay from a thread of its own for as long as the block lasts; gives the port."""
+    """Relay from a thread of its own until the block ends, and yield the port."""
     with start_blocking_portal() as thread:
         server = thread.call(relay.listen)
         yield server.sockets[0].getsockname()[1]
@@ -130,7 +144,9 @@ def relaying(relay: Relay) -> Iterator[int]:
 
 
 async def main() -> None:
-    port, target, round_trip = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    port = int(sys.argv[1])
+    target = int(sys.argv[2])
+    round_trip = float(sys.argv[3])
     server = await Relay(target, round_trip).listen(port)
     await server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""What `make run` does: invoke the handler with an event, against the local PokeAPI, and print what came of it."""
+"""Invoke the handler with an event against the local PokeAPI, and print the reply: `make run`."""
 
 import argparse
 import json
@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
-from pokemon_names.outcome import Exchange
-from pokemon_names.waterfall import GLYPHS, Lane, text
-from pokemon_names.web import race_line
+from pokemon_names.model import Attempt
+from pokemon_names.sources.responses import race_line
+from pokemon_names.views.waterfall import Lane
 from tests.tools.pokeapi import options as pokeapi
 from tests.tools.pokeapi import serving
+from tests.tools.waterfall import GLYPHS, text
 
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 FAILED = 1
 
 
@@ -39,29 +40,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--range", help="in place of the event's")
     parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
     pokeapi.add_options(parser)
-    parser.add_argument("--logs", action="store_true", help="show the function's log, metrics included, on stderr")
+    parser.add_argument(
+        "--logs", action="store_true", help="show the function's log, metrics included, on stderr"
+    )
 
 
 def answer(event: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Give the handler's reply to an event, where the options have its PokeAPI."""
+    """Return the handler's reply to an event, with the PokeAPI that the options describe."""
     local = nullcontext(None) if options.live else serving(pokeapi.service(options))
+    logs = sys.stderr.fileno() if options.logs else subprocess.DEVNULL
     with local as port:
-        environment = {} if port is None else {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
-        return _invoke(event, environment, logs=sys.stderr.fileno() if options.logs else subprocess.DEVNULL)
+        environment = {}
+        if port is not None:
+            environment["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
+        return _invoke(event, environment, logs)
 
 
 def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
+    """Set those fields of an event that are not None, where its kind has them."""
     given = {name: value for name, value in fields.items() if value is not None}
     if "requestContext" not in event:
         event |= given
     elif "multiValueQueryStringParameters" in event:
-        event["multiValueQueryStringParameters"] |= {name: [value] for name, value in given.items()}
+        lists = {name: [value] for name, value in given.items()}
+        event["multiValueQueryStringParameters"] |= lists
     else:
         event["queryStringParameters"] = event.get("queryStringParameters", {}) | given
 
 
 def _invoke(event: Mapping[str, Any], environment: Mapping[str, str], logs: int) -> dict[str, Any]:
-    """Invoke in a process of its own: only the environment and the event get in, only the reply comes out."""
+    """Invoke in a process of its own, which reads the event and writes the reply."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.tools.invoke"],
         input=json.dumps(event),
@@ -78,9 +86,9 @@ def _invoke(event: Mapping[str, Any], environment: Mapping[str, str], logs: int)
 def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
     body = reply
     if "statusCode" in reply:
-        headers = reply.get("headers") or {name: values[0] for name, values in reply["multiValueHeaders"].items()}
-        yield f"HTTP {reply['statusCode']} {headers['Content-Type']}"
-        if "json" not in headers["Content-Type"]:
+        content_type = _content_type(reply)
+        yield f"HTTP {reply['statusCode']} {content_type}"
+        if "json" not in content_type:
             yield reply["body"].rstrip()
             return
         body = json.loads(reply["body"])
@@ -99,21 +107,29 @@ def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
         yield json.dumps(body)
 
 
+def _content_type(reply: Mapping[str, Any]) -> str:
+    if reply.get("headers"):
+        content_type: str = reply["headers"]["Content-Type"]
+    else:
+        content_type = reply["multiValueHeaders"]["Content-Type"][0]
+    return content_type
+
+
 def _waterfall(reports: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     yield ""
     yield text([lane(report) for report in reports], plain=_is_plain())
 
 
 def lane(report: Mapping[str, Any]) -> Lane:
-    """Read a traced report."""
-    exchanges = msgspec.convert(report["trace"], list[Exchange])
-    return Lane(report["strategy"], exchanges, report["timing"]["total_ms"], report.get("speedup"))
+    """Make a lane of the waterfall from a report with a trace."""
+    attempts = msgspec.convert(report["trace"], list[Attempt])
+    return Lane(report["strategy"], attempts, report["timing"]["total_ms"], report.get("speedup"))
 
 
 def _is_plain() -> bool:
-    """Tell whether the terminal, or whatever else is printed to, has ASCII alone."""
+    """Return whether what is printed to, such as a terminal, can show ASCII alone."""
     try:
-        GLYPHS.encode(sys.stdout.encoding)
+        "".join(GLYPHS.values()).encode(sys.stdout.encoding)
     except UnicodeEncodeError:
         return True
     return os.environ.get("TERM") == "dumb"
@@ -121,16 +137,20 @@ def _is_plain() -> bool:
 
 def _summary(report: Mapping[str, Any]) -> Iterator[str]:
     timing = report["timing"]
+    seconds = timing["total_ms"] / 1000
     yield ""
-    yield f"{report['count']} names of {report['range']} by {report['strategy']} in {timing['total_ms'] / 1000:.2f} s"
+    yield (
+        f"{report['count']} names of {report['range']} by {report['strategy']} in {seconds:.2f} s"
+    )
     yield (
         f"{timing['requests']} requests (retries {timing['retries']}, cached {timing['cached']}): "
         f"p50 {timing['p50_ms']} ms, p95 {timing['p95_ms']} ms, max {timing['max_ms']} ms; "
         f"{timing['bytes'] / 1e6:.2f} MB of JSON"
     )
-    for failure in report["failures"][:MOST_FAILURES]:
+    for failure in report["failures"][:MAX_FAILURES]:
         yield f"failed: {failure['number']}, {failure['reason']} ({failure['detail']})"
-    if (more := len(report["failures"]) - MOST_FAILURES) > 0:
+    more = len(report["failures"]) - MAX_FAILURES
+    if more > 0:
         yield f"failed: {more} more"
 
 

@@ -1,1 +1,1 @@
-"""Measures the function against what else one could write, over TLS and a network's round trip: `make bench`."""
+"""The benchmark: the function and its peers, over TLS and a network's round trip."""

@@ -1,4 +1,4 @@
-"""One measurement: a program called a few times in a process of its own, on a core of its own."""
+"""One measurement: a program that runs a few times, in a process and on a core of its own."""
 
 import json
 import os
@@ -6,20 +6,24 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pokemon_names.request import Request
+from pokemon_names.ranges import parse_range
 
-CORE, SERVERS_CORE = 0, 1
-CGROUP_1, CGROUP_2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
-PERIOD = 20_000  # microseconds; with the default of 100 ms a call may end before its share is used up
+CORE = 0
+SERVERS_CORE = 1
+CGROUP_1 = Path("/sys/fs/cgroup/cpu")
+CGROUP_2 = Path("/sys/fs/cgroup")
+
+# In microseconds. With the default of 100 ms, a call may end before its share is used up.
+PERIOD = 20_000
 
 
 class Side(NamedTuple):
-    """What is measured: a program, the range that it is asked for, its share of a core, and how often it is called."""
+    """What is measured: a program, its range, its share of a core, and its number of calls."""
 
     program: str = "gather"
     range: str = "1-150"
@@ -27,13 +31,16 @@ class Side(NamedTuple):
     calls: int = 4
 
     def __str__(self) -> str:
-        return self.program if self.share >= 1 else f"{self.program}, both on {self.share} of a core"
+        if self.share >= 1:
+            return self.program
+        return f"{self.program}, both on {self.share} of a core"
 
 
 class Run(NamedTuple):
-    """What a side took: seconds to import and of the first call; of the later ones medians; its peak memory in MB.
+    """What a side took: times in seconds, and its peak memory in MB.
 
-    Where there is one call alone, it counts as a later one, too.
+    `init` is the time of its imports, and `first` that of the first call.
+    `later`, `cpu` and `per_name` are medians of the later calls, or of the only one.
     """
 
     init: float
@@ -46,13 +53,20 @@ class Run(NamedTuple):
 
 @contextmanager
 def held(share: float) -> Iterator[list[str]]:
-    """Give what to write before a command to hold it to a share of a core; OSError where nobody may."""
+    """Yield the arguments that hold the command after them to a share of a core.
+
+    Raise OSError where the system does not permit it.
+    """
     if share >= 1:
         yield []
         return
     quota = int(share * PERIOD)
-    files_1 = {"cpu.cfs_period_us": f"{PERIOD}", "cpu.cfs_quota_us": f"{quota}"}
-    root, files = (CGROUP_1, files_1) if CGROUP_1.is_dir() else (CGROUP_2, {"cpu.max": f"{quota} {PERIOD}"})
+    if CGROUP_1.is_dir():
+        root = CGROUP_1
+        files = {"cpu.cfs_period_us": f"{PERIOD}", "cpu.cfs_quota_us": f"{quota}"}
+    else:
+        root = CGROUP_2
+        files = {"cpu.max": f"{quota} {PERIOD}"}
     group = Path(tempfile.mkdtemp(prefix="bench-", dir=root))
     try:
         for name, text in files.items():
@@ -63,16 +77,27 @@ def held(share: float) -> Iterator[list[str]]:
 
 
 def run(environment: Mapping[str, str], side: Side) -> Run:
-    program = [sys.executable, "-m", "tests.tools.bench.programs", side.program, side.range, str(side.calls)]
+    program = [sys.executable, "-m", "tests.tools.bench.programs"]
+    arguments = [side.program, side.range, str(side.calls)]
     with held(side.share) as prefix:
         done = subprocess.run(
-            [*prefix, "taskset", "--cpu-list", str(CORE), *program],
-            env={**os.environ, "PYTHONPATH": "src", **environment},
+            [*prefix, "taskset", "--cpu-list", str(CORE), *program, *arguments],
+            env={
+                **os.environ,
+                "PYTHONPATH": "src",
+                "PYTHONDONTWRITEBYTECODE": "",  # Lambda's package has its bytecode
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             check=True,
         )
     took = json.loads(done.stdout)
-    later, cpu = (statistics.median(took[clock][1:] or took[clock]) for clock in ("wall", "cpu"))
-    per_name = later / len(Request(range=side.range).numbers)
+    later = _median_of_later(took["wall"])
+    cpu = _median_of_later(took["cpu"])
+    per_name = later / len(parse_range(side.range, 1500))
     return Run(took["init"], took["wall"][0], later, cpu, per_name, took["peak_mb"])
+
+
+def _median_of_later(times: Sequence[float]) -> float:
+    return statistics.median(times[1:] or times)

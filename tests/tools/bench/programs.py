@@ -1,6 +1,9 @@
-"""The programs that are measured: `python -m tests.tools.bench.programs NAME RANGE CALLS` prints their times as JSON.
+"""The programs that are measured.
 
-Every program answers a range with its names, but for curl and h2load: they fetch the same bodies and decode none.
+`python -m tests.tools.bench.programs NAME RANGE CALLS` prints the times of one as JSON.
+
+Every program but curl and h2load returns the names of a range. These two fetch the same bodies,
+and decode none.
 """
 
 import asyncio
@@ -15,7 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from pokemon_names.request import STRATEGIES, Request
+from pokemon_names.model import STRATEGIES
+from pokemon_names.ranges import parse_range
 
 URL = os.environ.get("POKEAPI_URL", "")
 
@@ -23,21 +27,25 @@ Program = Callable[[str], Sequence[str]]
 
 
 def tutorial() -> Program:
-    """Make the one it all grew out of: stock httpx, gathered, `response.json()`; only its timeout is lifted."""
+    """Make the program that the function grew out of.
+
+    It gathers the requests of stock httpx, without a timeout, and decodes by `response.json()`.
+    """
     import httpx
 
     context = ssl.create_default_context()
 
     async def fetch(numbers: Sequence[int]) -> list[str]:
         async with httpx.AsyncClient(timeout=None, verify=context) as client:  # noqa: S113
-            responses = await asyncio.gather(*(client.get(f"{URL}/pokemon/{number}") for number in numbers))
+            requests = [client.get(f"{URL}/pokemon/{number}") for number in numbers]
+            responses = await asyncio.gather(*requests)
         return [response.json()["name"] for response in responses]
 
-    return lambda expression: asyncio.run(fetch(Request(range=expression).numbers))
+    return lambda expression: asyncio.run(fetch(parse_range(expression, 1500)))
 
 
 def aiohttp() -> Program:
-    """Make what one would write by hand to be fast: aiohttp and msgspec, with one event loop and session for good."""
+    """Make a fast program by hand: aiohttp and msgspec, with one session for all calls."""
     import aiohttp
     import msgspec
 
@@ -59,11 +67,11 @@ def aiohttp() -> Program:
     async def fetch(numbers: Sequence[int]) -> list[str]:
         return await asyncio.gather(*map(one, numbers))
 
-    return lambda expression: loop.run_until_complete(fetch(Request(range=expression).numbers))
+    return lambda expression: loop.run_until_complete(fetch(parse_range(expression, 1500)))
 
 
 def limit() -> Program:
-    """Make what Python can do at most: pyreqwest, libdeflate and msgspec by hand, on one connection, without httpx."""
+    """Make the limit in Python: pyreqwest, libdeflate and msgspec by hand, on one connection."""
     import msgspec
     from deflate import gzip_decompress
     from pyreqwest.client import ClientBuilder
@@ -74,7 +82,9 @@ def limit() -> Program:
     loop = asyncio.new_event_loop()
     in_flight = asyncio.Semaphore(100)
     builder = ClientBuilder().http2_prior_knowledge().gzip(enable=False)
-    client = builder.http2_initial_stream_window_size(2**20).http2_initial_connection_window_size(2**24).build()
+    builder = builder.http2_initial_stream_window_size(2**20)
+    builder = builder.http2_initial_connection_window_size(2**24)
+    client = builder.build()
 
     async def one(number: int) -> str:
         async with in_flight:
@@ -86,52 +96,58 @@ def limit() -> Program:
     async def fetch(numbers: Sequence[int]) -> list[str]:
         return await asyncio.gather(*map(one, numbers))
 
-    return lambda expression: loop.run_until_complete(fetch(Request(range=expression).numbers))
+    return lambda expression: loop.run_until_complete(fetch(parse_range(expression, 1500)))
 
 
 def curl() -> Program:
-    """Make the wire, as curl uses it."""
+    """Make a program that fetches with curl, and decodes nothing."""
 
     def fetch(expression: str) -> list[str]:
         urls = _urls(expression)
         trust = f'cacert = "{os.environ["SSL_CERT_FILE"]}"'
         outputs = [f'url = "{url}"\noutput = "/dev/null"' for url in urls]
-        _fed("curl --config - --parallel --parallel-max 100 --fail --silent", [trust, *outputs])
+        command = "curl --config - --parallel --parallel-max 100 --fail --silent"
+        _output_of(command, [trust, *outputs])
         return urls
 
     return fetch
 
 
 def h2load() -> Program:
-    """Make the wire, as an HTTP/2 load generator uses it."""
+    """Make a program that fetches with an HTTP/2 load generator, and decodes nothing."""
 
     def fetch(expression: str) -> list[str]:
         urls = _urls(expression)
-        told = _fed(f"h2load --input-file=- --requests={len(urls)} --clients=1 --max-concurrent-streams=100", urls)
-        assert f" {len(urls)} 2xx" in told
+        command = f"h2load --input-file=- --requests={len(urls)} --clients=1"
+        output = _output_of(f"{command} --max-concurrent-streams=100", urls)
+        assert f" {len(urls)} 2xx" in output
         return urls
 
     return fetch
 
 
 def _urls(expression: str) -> list[str]:
-    return [f"{URL}/pokemon/{number}" for number in Request(range=expression).numbers]
+    return [f"{URL}/pokemon/{number}" for number in parse_range(expression, 1500)]
 
 
-def _fed(command: str, lines: Sequence[str]) -> str:
+def _output_of(command: str, lines: Sequence[str]) -> str:
+    """Run a command that reads the lines."""
     arguments = [*command.split(), "--header", "Accept-Encoding: gzip"]
-    return subprocess.run(arguments, input="\n".join(lines), stdout=subprocess.PIPE, check=True, text=True).stdout
+    text = "\n".join(lines)
+    done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, check=True, text=True)
+    return done.stdout
 
 
 def function(strategy: str, *, fresh: bool = True) -> Callable[[], Program]:
-    """Make the function itself, called as Lambda calls it."""
+    """Return what makes the function itself, which is called as Lambda calls it."""
 
     def make() -> Program:
         from pokemon_names import app  # noqa: F401  now, and not in the first call
         from tests.tools.invoke import invoke
 
         def call(expression: str) -> list[str]:
-            return cast("list[str]", invoke({"range": expression, "strategy": strategy, "fresh": fresh})["names"])
+            reply = invoke({"range": expression, "strategy": strategy, "fresh": fresh})
+            return cast("list[str]", reply["names"])
 
         return call
 
@@ -150,21 +166,26 @@ PROGRAMS = {
 
 
 def main() -> None:
-    name, expression, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    wall, cpu = [], []
+    name = sys.argv[1]
+    expression = sys.argv[2]
+    calls = int(sys.argv[3])
+    wall = []
+    cpu = []
     with contextlib.redirect_stdout(sys.stderr):
         started = time.perf_counter()
         program = PROGRAMS[name]()
         init = time.perf_counter() - started
         for _ in range(calls):
-            started, used = time.perf_counter(), time.process_time()
+            started = time.perf_counter()
+            used = time.process_time()
             names = program(expression)
             wall.append(time.perf_counter() - started)
             cpu.append(time.process_time() - used)
-            assert len(names) == len(Request(range=expression).numbers)
+            assert len(names) == len(parse_range(expression, 1500))
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"init": init, "wall": wall, "cpu": cpu, "peak_mb": peak_kb / 1024}), flush=True)
-    os._exit(0)  # without the clients' farewells
+    times = {"init": init, "wall": wall, "cpu": cpu, "peak_mb": peak_kb / 1024}
+    print(json.dumps(times), flush=True)
+    os._exit(0)  # without the time that the clients take to close
 
 
 if __name__ == "__main__":

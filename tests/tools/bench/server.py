@@ -1,4 +1,4 @@
-"""A real web server with PokeAPI's bodies, nginx over TLS, and a network's round trip in front of it."""
+"""A real web server with PokeAPI's bodies: nginx over TLS, behind a network's round trip."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.tools.pokeapi.bodies import API, made, pokemon, recorded
+from tests.tools.pokeapi.bodies import list_entry, made, pokemon, recorded
 
 ROUND_TRIP = 0.030  # seconds
 CONFIGURATION = """
@@ -34,7 +34,12 @@ http {{
     ssl_certificate_key {folder}/server.pem;
     ssl_protocols TLSv1.2 TLSv1.3;
     root {folder}/www;
-    location = /api/v2/pokemon {{ gzip_static off; gzip on; gzip_types *; try_files /index.json =404; }}
+    location = /api/v2/pokemon {{
+      gzip_static off;
+      gzip on;
+      gzip_types *;
+      try_files /index.json =404;
+    }}
   }}
 }}
 """
@@ -42,20 +47,26 @@ http {{
 
 @contextmanager
 def nginx(bodies: Path | None, core: int) -> Iterator[dict[str, str]]:
-    """Serve on one core until the block ends; gives the environment that leads a client there."""
+    """Serve on one core until the block ends, and yield the environment that a client needs."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
         _write_site(folder / "www", bodies)
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
-        far, near = _free_port(), _free_port()
-        (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=far), encoding="utf-8")
+        certificate = authority.issue_cert("localhost")
+        certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+        far = _free_port()
+        near = _free_port()
+        configuration = CONFIGURATION.format(folder=folder, port=far)
+        (folder / "nginx.conf").write_text(configuration, encoding="utf-8")
         stack.enter_context(_running(far, core, ["nginx", "-c", str(folder / "nginx.conf")]))
         relay = [sys.executable, "-m", "tests.tools.relay", str(near), str(far), str(ROUND_TRIP)]
         stack.enter_context(_running(near, core, relay))
-        yield {"POKEAPI_URL": f"https://localhost:{near}/api/v2", "SSL_CERT_FILE": str(folder / "ca.pem")}
+        yield {
+            "POKEAPI_URL": f"https://localhost:{near}/api/v2",
+            "SSL_CERT_FILE": str(folder / "ca.pem"),
+        }
 
 
 def _write_site(www: Path, bodies: Path | None) -> None:
@@ -64,8 +75,9 @@ def _write_site(www: Path, bodies: Path | None) -> None:
     folder.mkdir(parents=True)
     for one in pokemon().values():
         (folder / f"{one.number}.gz").write_bytes(body(one))
-    results = [{"name": one.name, "url": f"{API}/pokemon/{one.number}/"} for one in pokemon().values()]
-    (www / "index.json").write_text(json.dumps({"count": len(results), "results": results}), encoding="utf-8")
+    results = list(map(list_entry, pokemon().values()))
+    index = json.dumps({"count": len(results), "results": results})
+    (www / "index.json").write_text(index, encoding="utf-8")
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The local PokeAPI: a real HTTP server that behaves as the live service does, for tests, benchmarks and `make run`."""
+"""The local PokeAPI: a real HTTP server that behaves as the live service does.
+
+Tests, the benchmark and `make run` use it.
+"""
 
 from tests.tools.pokeapi.server import PokeAPI, serving
 

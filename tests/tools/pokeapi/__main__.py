@@ -1,4 +1,4 @@
-"""Run the local PokeAPI until it is told to stop."""
+"""Run the local PokeAPI until a signal stops it."""
 
 import argparse
 import signal
@@ -9,7 +9,9 @@ from tests.tools.pokeapi.server import serving
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.pokeapi", description="A local PokeAPI.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.tools.pokeapi", description="A local PokeAPI."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 for any free one")
     parser.add_argument("--bodies", type=Path, help="a folder of recorded bodies, NUMBER.json.gz")

@@ -1,4 +1,4 @@
-"""Answers other than the real service's, on good days."""
+"""Answers that the real service does not send on a good day."""
 
 import asyncio
 import gzip
@@ -21,8 +21,10 @@ def text(status: int, body: str, content_type: str = "text/plain", **headers: st
 
 
 def status(code: int, retry_after: object = None) -> Answer:
-    """Answer as PokeAPI's front does: the status in plain text."""
-    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    """Make an answer such as that of PokeAPI's proxy: the status in plain text."""
+    headers = {}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
     return text(code, HTTPStatus(code).phrase, **headers)
 
 
@@ -53,34 +55,41 @@ def after(event: threading.Event, answer: Answer) -> Answer:
 
 
 def first(*answers: Answer, then: Answer) -> Answer:
-    """Give each in turn, and the last for good."""
+    """Use the answers one after another, each for one request, and `then` for all later ones."""
     waiting = list(answers)
 
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return await (waiting.pop(0) if waiting else then)(request)
+    async def answer_next(request: web.Request) -> web.StreamResponse:
+        answer = waiting.pop(0) if waiting else then
+        return await answer(request)
 
-    return answer
+    return answer_next
 
 
 async def broken_gzip(_: web.Request) -> web.Response:
     return web.Response(body=b"not gzip", headers={"Content-Encoding": "gzip"})
 
 
-async def zipped_short(_: web.Request) -> web.Response:
+async def short_gzip(_: web.Request) -> web.Response:
     """End the gzip stream early, in a response that is whole."""
-    return web.Response(body=gzip.compress(b'{"name": "missingno"}')[:-9], headers={"Content-Encoding": "gzip"})
+    body = gzip.compress(b'{"name": "missingno"}')[:-9]
+    return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
 
 def large(size: int, said: int | None = None) -> Answer:
-    """Answer with a body that is small as long as it is zipped, and that gzip's last bytes may say is smaller."""
+    """Answer with a body that is small while it is compressed.
+
+    The last bytes of gzip hold the decompressed size. If `said` is given, they hold that instead.
+    """
 
     @cache
-    def zipped() -> bytes:
+    def compressed() -> bytes:
         body = gzip.compress(b" " * size, compresslevel=1)
-        return body if said is None else body[:-4] + said.to_bytes(4, "little")
+        if said is None:
+            return body
+        return body[:-4] + said.to_bytes(4, "little")
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=zipped(), headers={"Content-Encoding": "gzip"})
+        return web.Response(body=compressed(), headers={"Content-Encoding": "gzip"})
 
     return answer
 
@@ -105,14 +114,14 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def truncated(request: web.Request) -> web.StreamResponse:
-    """Break off after a first part large enough for the transport to have handed some of it out."""
+    """Break off after a first part, which is so large that the transport has sent some of it."""
     response = await _begin(request)
     _abort(request)
     return response
 
 
 async def stuck(request: web.Request) -> web.StreamResponse:
-    """Begin a body and never go on."""
+    """Send the first part of a body, and never the rest."""
     await _begin(request)
     return await hang(request)
 
@@ -143,7 +152,9 @@ async def elsewhere(_: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "https://example.org/"})
 
 
-async def _begin(request: web.Request, part: bytes = b" " * 300_000, size: int = 1_000_000) -> web.StreamResponse:
+async def _begin(
+    request: web.Request, part: bytes = b" " * 300_000, size: int = 1_000_000
+) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Length": str(size)})
     await response.prepare(request)
     await response.write(part)

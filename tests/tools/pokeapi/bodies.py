@@ -1,4 +1,4 @@
-"""The bodies: recorded ones from a folder, or made ones with the real fields, the real names and the real sizes."""
+"""The bodies: recorded ones from a folder, or made ones with the real fields, names and sizes."""
 
 import csv
 import gzip
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 API = "https://pokeapi.co/api/v2"
 ASSETS = "https://raw.githubusercontent.com/PokeAPI"
-FIRST_FORM = 10_001  # from here on numbers are of other forms of earlier Pokémon
+FIRST_FORM = 10_001  # it and all later numbers are other forms of earlier Pokémon
 NAMES_FILE = Path(__file__).with_name("names.csv")
 
 
 class Pokemon(NamedTuple):
-    """A line of the names file; size is that of the live service's body, in bytes before gzip."""
+    """A line of the names file. The size is that of the live body, in bytes, not compressed."""
 
     number: int
     name: str
@@ -24,30 +24,40 @@ class Pokemon(NamedTuple):
 
 @cache
 def pokemon() -> Mapping[int, Pokemon]:
-    """Give every Pokémon by number, in PokeAPI's order."""
+    """Return every Pokémon by number, in PokeAPI's order."""
+    by_number = dict[int, Pokemon]()
     with NAMES_FILE.open(encoding="utf-8", newline="") as lines:
-        return {
-            int(row["number"]): Pokemon(int(row["number"]), row["name"], int(row["bytes"]))
-            for row in csv.DictReader(lines)
-        }
+        for row in csv.DictReader(lines):
+            number = int(row["number"])
+            by_number[number] = Pokemon(number, row["name"], int(row["bytes"]))
+    return by_number
+
+
+def list_entry(one: Pokemon) -> dict[str, str]:
+    """Return a Pokémon's entry in the list of all."""
+    return _link("pokemon", one.number, one.name)
 
 
 def recorded(folder: Path) -> Callable[[Pokemon], bytes]:
-    """Read bodies from `<number>.json.gz` files, gzipped as they lie there."""
+    """Return a function that reads compressed bodies from `<number>.json.gz` files."""
     return lambda one: (folder / f"{one.number}.json.gz").read_bytes()
 
 
 @cache
 def made(one: Pokemon) -> bytes:
-    """Make a gzipped body whose size before gzip is within a move's of the real one's."""
+    """Make a compressed body. Its decompressed size differs from the real one by at most a move."""
     body = _text(_body(one))
-    moves = max(0, one.size - len(body)) // len(_move(1))
-    body = body.replace('"moves":[]', f'"moves":[{",".join(map(_move, range(moves)))}]')
+    count = max(0, one.size - len(body)) // len(_move(1))
+    moves = ",".join(map(_move, range(count)))
+    body = body.replace('"moves":[]', f'"moves":[{moves}]')
     return gzip.compress(body.encode(), compresslevel=1, mtime=0)
 
 
 def _body(one: Pokemon) -> dict[str, Any]:
-    """Put the name where the live service has it: behind the moves, which make up nearly all of a body."""
+    """Make the fields, in the order of the live service.
+
+    The name stands behind the moves, which are nearly all of a body.
+    """
     return {
         "abilities": [{"ability": _link("ability", 1, "stench"), "is_hidden": False, "slot": 1}],
         "base_experience": 64,
@@ -70,21 +80,43 @@ def _body(one: Pokemon) -> dict[str, Any]:
         "past_types": [],
         "species": _link("pokemon-species", one.number, one.name),
         "sprites": _sprites(one.number),
-        "stats": [{"base_stat": 45, "effort": 0, "stat": _link("stat", i, name)} for i, name in _STATS.items()],
+        "stats": [
+            {"base_stat": 45, "effort": 0, "stat": _link("stat", i, name)}
+            for i, name in _STATS.items()
+        ],
         "types": [{"slot": 1, "type": _link("type", 1, "normal")}],
         "weight": 69,
     }
 
 
 _STATS = {1: "hp", 2: "attack", 3: "defense", 4: "special-attack", 5: "special-defense", 6: "speed"}
-_VERSION_GROUPS = {1: "red-blue", 2: "yellow", 3: "gold-silver", 4: "crystal", 5: "ruby-sapphire", 6: "emerald"}
+_VERSION_GROUPS = {
+    1: "red-blue",
+    2: "yellow",
+    3: "gold-silver",
+    4: "crystal",
+    5: "ruby-sapphire",
+    6: "emerald",
+}
 
 
 @cache
 def _move(number: int) -> str:
-    learned = {"level_learned_at": 0, "move_learn_method": _link("move-learn-method", 4, "machine"), "order": None}
-    groups = [{**learned, "version_group": _link("version-group", i, name)} for i, name in _VERSION_GROUPS.items()]
-    return _text({"move": _link("move", 100 + number, f"move-{100 + number}"), "version_group_details": groups})
+    learned = {
+        "level_learned_at": 0,
+        "move_learn_method": _link("move-learn-method", 4, "machine"),
+        "order": None,
+    }
+    groups = [
+        {**learned, "version_group": _link("version-group", i, name)}
+        for i, name in _VERSION_GROUPS.items()
+    ]
+    return _text(
+        {
+            "move": _link("move", 100 + number, f"move-{100 + number}"),
+            "version_group_details": groups,
+        }
+    )
 
 
 def _sprites(number: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the local PokeAPI misbehaves on demand: each fault at its rate, and all of them from a seed."""
+"""Faults of the local PokeAPI: each has its rate, and a seed decides which requests it meets."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,14 +27,18 @@ FAULTS: Mapping[str, Answer] = {
 
 
 class Faults:
-    """What meets the nth request for a path is chance, but the same whenever the seed is."""
+    """The fault of the nth request for a path is chance, but the same for the same seed."""
 
     def __init__(self, rates: Mapping[str, float], seed: int = 0) -> None:
-        self.rates, self.seed, self.seen = rates, seed, Counter[str]()
-        if unknown := rates.keys() - FAULTS.keys():
+        self.rates = rates
+        self.seed = seed
+        self.seen = Counter[str]()
+        unknown = rates.keys() - FAULTS.keys()
+        if unknown:
             raise ValueError(f"{', '.join(unknown)}: no such fault, only {', '.join(FAULTS)}")
 
     def next(self, path: str) -> Answer | None:
+        """Return the fault that the next request for a path meets, or None."""
         self.seen[path] += 1
         chance = Random(f"{self.seed} {path} {self.seen[path]}").random()  # noqa: S311
         for name, rate in self.rates.items():

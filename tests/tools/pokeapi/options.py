@@ -1,4 +1,4 @@
-"""How programs are told what the local PokeAPI is like: the options that all of them take."""
+"""The options that describe the local PokeAPI, for every program that runs one."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable
@@ -10,7 +10,9 @@ from tests.tools.pokeapi.weather import WEATHER, Weather
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI")
+    parser.add_argument(
+        "--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI"
+    )
     _add_named(parser, "fault", "NAME=RATE", FAULTS)
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     _add_named(parser, "weather", "NAME=VALUE", WEATHER)
@@ -18,13 +20,19 @@ def add_options(parser: ArgumentParser) -> None:
 
 def service(options: Namespace, bodies: Path | None = None) -> PokeAPI:
     """Return the PokeAPI that the options describe."""
-    faults, weather = Faults(dict(options.fault), options.seed), Weather(dict(options.weather))
+    faults = Faults(dict(options.fault), options.seed)
+    weather = Weather(dict(options.weather))
     return PokeAPI(bodies, options.delay, faults, weather)
 
 
 def _add_named(parser: ArgumentParser, what: str, form: str, names: Iterable[str]) -> None:
     parser.add_argument(
-        f"--{what}", action="append", default=[], type=_named(what, form, names), metavar=form, help=", ".join(names)
+        f"--{what}",
+        action="append",
+        default=[],
+        type=_named(what, form, names),
+        metavar=form,
+        help=", ".join(names),
     )
 
 

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
 
@@ -15,7 +16,7 @@ from yarl import URL
 
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
-from tests.tools.pokeapi.bodies import API, made, pokemon, recorded
+from tests.tools.pokeapi.bodies import API, list_entry, made, pokemon, recorded
 from tests.tools.pokeapi.faults import Faults
 from tests.tools.pokeapi.weather import Weather
 
@@ -28,10 +29,13 @@ ERROR_HEADERS = {"Cache-Control": "public, max-age=432000"}
 
 
 class PokeAPI:
-    """The service, and what a test may look at and set while it runs.
+    """The service. A test may read and set its attributes while it runs.
 
-    `answers` replaces the answer for some numbers, or for the LIST; `faults` befall any request, and the `weather` all
-    of them; `delay` is in seconds; `connections` are those now open, `agents` the User-Agents of all clients so far.
+    `answers` replace the service's own answers for some numbers, or for the LIST.
+    `faults` meet some requests by chance, and the `weather` lasts.
+    `delay` is in seconds, before each answer.
+    `connections` are those now open.
+    `agents` are the User-Agents of all clients so far.
     """
 
     LIST = 0
@@ -53,13 +57,17 @@ class PokeAPI:
         self.agents: set[str] = set()
         self._refusal: asyncio.Task[None] | None = None
         self.answers: dict[int, Answer] = {}
-        self.runner = web.AppRunner(self._application(), access_log=None, keepalive_timeout=600, shutdown_timeout=0.1)
+        self.runner = web.AppRunner(
+            self._application(), access_log=None, keepalive_timeout=600, shutdown_timeout=0.1
+        )
         self._body = recorded(bodies) if bodies else made
         self._numbers = {one.name: one.number for one in self.pokemon.values()}
 
     @property
     def connections(self) -> set[web.RequestHandler]:
-        return set(self.runner.server.connections) if self.runner.server else set()
+        if not self.runner.server:
+            return set()
+        return set(self.runner.server.connections)
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._watch])
@@ -74,36 +82,40 @@ class PokeAPI:
         self.agents.add(request.headers.get("User-Agent", ""))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        if self.requests == 1 and (seconds := self.weather.conditions.get("refuse")):
+        seconds = self.weather.conditions.get("refuse")
+        if seconds and self.requests == 1:
             self._refusal = asyncio.create_task(self._refuse(seconds))
         try:
             await asyncio.sleep(self.delay)
             if self._refusal and not self._refusal.done():
                 return await answers.reset(request)
-            return await (self.weather.next(request.path) or self.faults.next(request.path) or handler)(request)
+            path = request.path
+            answer = self.weather.next(path) or self.faults.next(path) or handler
+            return await answer(request)
         except web.HTTPNotFound:
             return _error(404)
         finally:
             self.in_flight -= 1
 
     async def listen(self, listening: socket.socket, ssl_context: SSLContext | None = None) -> None:
-        self._listening, self._ssl_context = listening, ssl_context
+        self._listening = listening
+        self._ssl_context = ssl_context
         await web.SockSite(self.runner, listening, ssl_context=ssl_context).start()
 
     async def _refuse(self, seconds: float) -> None:
         """Close the port and all connections for a while."""
         asyncio.get_running_loop().remove_reader(self._listening)
         for _ in range(10):
-            await asyncio.sleep(0)  # until whoever was accepted has arrived
+            await asyncio.sleep(0)  # until the server has the connections accepted so far
         address = self._listening.getsockname()
         for site in self.runner.sites:
             await site.stop()
-        kept = _bound(*address[:2])
+        listening = _bound(*address[:2])
         for transport in _transports(self):
             transport.abort()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(seconds)
-        await self.listen(kept, self._ssl_context)
+        await self.listen(listening, self._ssl_context)
 
     async def clear_up(self) -> None:
         """End the refusal of connections, if there is one."""
@@ -118,16 +130,18 @@ class PokeAPI:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         if self.LIST in self.answers:
             return await self.answers[self.LIST](request)
-        limit, offset = int(request.query.get("limit", "20")), int(request.query.get("offset", "0"))
+        offset = int(request.query.get("offset", "0"))
+        limit = int(request.query.get("limit", "20"))
         limit = min(limit, int(self.weather.conditions.get("cut", limit)))
-        page = list(self.pokemon.values())[offset : offset + limit]
-        results = [{"name": one.name, "url": f"{API}/pokemon/{one.number}/"} for one in page]
-        more, less = offset + limit < len(self.pokemon), offset > 0
+        end = offset + limit
+        page = list(self.pokemon.values())[offset:end]
+        following = _page(end, limit) if end < len(self.pokemon) else None
+        previous = _page(max(0, offset - limit), limit) if offset > 0 else None
         body = {
             "count": len(self.pokemon),
-            "next": _page(offset + limit, limit) if more else None,
-            "previous": _page(max(0, offset - limit), limit) if less else None,
-            "results": results,
+            "next": following,
+            "previous": previous,
+            "results": list(map(list_entry, page)),
         }
         response = web.json_response(body, headers=HEADERS)
         response.enable_compression()
@@ -142,24 +156,31 @@ class PokeAPI:
             return await self.answers[number](request)
         if number not in self.pokemon:
             return _error(404)
-        body, headers = self._body(self.pokemon[number]), {**HEADERS, "Vary": "Accept-Encoding"}
+        body = self._body(self.pokemon[number])
+        headers = {**HEADERS, "Vary": "Accept-Encoding"}
         if "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
         else:
             body = gzip.decompress(body)
-        return web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
+        return web.Response(
+            body=body, content_type="application/json", charset="utf-8", headers=headers
+        )
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Bind without listening yet: connections are refused, and the system gives the port to nobody else."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    """Bind a socket that does not listen yet.
+
+    It refuses connections, and the system assigns its port to no other program.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((host, port))
     return bound
 
 
 def _error(status: int) -> web.Response:
-    return web.Response(status=status, text={400: "Bad Request", 404: "Not Found"}[status], headers=ERROR_HEADERS)
+    return web.Response(status=status, text=HTTPStatus(status).phrase, headers=ERROR_HEADERS)
 
 
 def _page(offset: int, limit: int) -> str:
@@ -170,24 +191,26 @@ def _page(offset: int, limit: int) -> str:
 def serving(
     service: PokeAPI, host: str = "127.0.0.1", port: int = 0, ssl_context: SSLContext | None = None
 ) -> Iterator[int]:
-    """Serve from a thread of its own for as long as the block lasts; gives the port."""
+    """Serve from a thread of its own until the block ends, and yield the port."""
     running = _run(service, host, port, ssl_context)
     with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as bound:
         yield bound
 
 
 @asynccontextmanager
-async def _run(service: PokeAPI, host: str, port: int, ssl_context: SSLContext | None) -> AsyncIterator[int]:
+async def _run(
+    service: PokeAPI, host: str, port: int, ssl_context: SSLContext | None
+) -> AsyncIterator[int]:
     await service.runner.setup()
     listening = _bound(host, port)
     await service.listen(listening, ssl_context)
     yield listening.getsockname()[1]
     await service.clear_up()
-    left = _transports(service)  # which a handler that closes forgets
+    open_before = _transports(service)  # a handler forgets its transport when it closes
     await service.runner.cleanup()
-    await asyncio.sleep(0)  # one may have been accepted meanwhile
-    for transport in left | _transports(service):
-        transport.abort()  # a TLS client's farewell may never come
+    await asyncio.sleep(0)  # until the server has the connections accepted since
+    for transport in open_before | _transports(service):
+        transport.abort()  # without a wait for a TLS client to close, which may never come
     await asyncio.sleep(0)
 
 

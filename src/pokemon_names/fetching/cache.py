@@ -1,0 +1,157 @@
+"""Names that are known: in this environment's memory, and in a table that all environments share.
+
+A name stays fresh for the cache's seconds, and that a number does not exist for a seventh of them.
+An expired name stays stored, for when PokeAPI fails. A table that fails, is slow or has malformed
+items never fails the fetch.
+
+Writes cost most, so an entry is written again only once a seventh of its time has passed. Numbers
+that do not exist are stored in memory alone, because there is no end of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from time import monotonic, time
+from typing import Protocol, TypeVar
+
+from pokemon_names.model import CachedName, Failure, Found, Result
+
+MAX_IN_MEMORY = 4096
+TABLE_TIMEOUT = 1.0  # for each call of the table, however large the range is
+TABLE_PAUSE = 30.0  # seconds without calls, after one that failed or ran out of its time
+
+Names = dict[int, CachedName]
+OnError = Callable[[Exception], None]
+
+_Argument = TypeVar("_Argument")
+_Answer = TypeVar("_Answer")
+
+
+class Table(Protocol):
+    """A table behind the memory. It blocks, and reports items that it cannot read or write."""
+
+    def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
+        """Return what the table has of the numbers."""
+
+    def save(self, names: Names, on_error: OnError) -> None:
+        """Write names."""
+
+
+class Cache:
+    """The names that live from one invocation to the next.
+
+    Errors of the table are handed to `on_error`, and never raised. `seconds` is how long a name
+    stays fresh, and `clock` returns epoch seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        table: Table | None = None,
+        on_error: OnError = lambda _: None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._seconds = seconds
+        self._table = table
+        self._on_error = on_error
+        self._clock = clock
+        self._memory: dict[int, CachedName] = {}
+        self._paused_until = 0.0
+        # asyncio.run waits for its own threads, so a table that hangs would delay the reply.
+        self._thread = ThreadPoolExecutor(1)
+
+    async def load(
+        self, numbers: Sequence[int], deadline: float
+    ) -> tuple[dict[int, Result], dict[int, Found]]:
+        """Return the results that are fresh, and the names that have expired."""
+        now = self._clock()
+        if self._table:
+            await self._load_from(self._table, numbers, now, deadline)
+        fresh: dict[int, Result] = {}
+        expired: dict[int, Found] = {}
+        for number in numbers:
+            cached = self._memory.get(number)
+            if cached is None:
+                continue
+            if cached.fresh_until > now:
+                fresh[number] = _to_result(number, cached)
+            elif cached.name:
+                expired[number] = Found(number, cached.name)
+        return fresh, expired
+
+    async def save(self, results: Collection[Result]) -> None:
+        """Store names, and which numbers do not exist."""
+        now = self._clock()
+        names: Names = {}
+        for result in results:
+            if isinstance(result, Found):
+                cached = CachedName(result.name, now + self._seconds)
+                if self._is_news(result.number, cached):
+                    names[result.number] = cached
+            elif result.status == HTTPStatus.NOT_FOUND:  # a list may lack numbers for other reasons
+                self._remember(result.number, CachedName(None, now + self._seconds / 7))
+        for number, cached in names.items():
+            self._remember(number, cached)
+        self._forget_oldest()
+        if self._table and names:
+            await self._call(self._table.save, names, TABLE_TIMEOUT)
+
+    async def _load_from(
+        self, table: Table, numbers: Sequence[int], now: float, deadline: float
+    ) -> None:
+        """Remember what the table has of the numbers that are not fresh."""
+        wanted = []
+        for number in numbers:
+            cached = self._memory.get(number)
+            if cached is None or cached.fresh_until <= now:
+                wanted.append(number)
+        if not wanted:
+            return
+        names = await self._call(table.load, wanted, deadline - monotonic())
+        for number, cached in (names or {}).items():
+            self._remember(number, cached)
+        self._forget_oldest()
+
+    def _is_news(self, number: int, cached: CachedName) -> bool:
+        before = self._memory.get(number)
+        if before is None or before.name != cached.name:
+            return True
+        return before.fresh_until < cached.fresh_until - self._seconds / 7
+
+    def _remember(self, number: int, cached: CachedName) -> None:
+        self._memory.pop(number, None)  # so that it becomes the newest
+        self._memory[number] = cached
+
+    def _forget_oldest(self) -> None:
+        while len(self._memory) > MAX_IN_MEMORY:
+            oldest = next(iter(self._memory))
+            del self._memory[oldest]
+
+    async def _call(
+        self, method: Callable[[_Argument, OnError], _Answer], argument: _Argument, seconds: float
+    ) -> _Answer | None:
+        """Return what a method of the table returns, None where it is paused, slow or fails."""
+        if seconds <= 0 or monotonic() < self._paused_until:
+            return None
+        errors: list[Exception] = []
+        loop = asyncio.get_running_loop()
+        calling = loop.run_in_executor(self._thread, method, argument, errors.append)
+        try:
+            answer = await asyncio.wait_for(calling, min(seconds, TABLE_TIMEOUT))
+        except Exception as error:  # noqa: BLE001  whatever it is, the names can still be fetched
+            had_little_time = isinstance(error, TimeoutError) and seconds < TABLE_TIMEOUT
+            if not had_little_time:
+                self._paused_until = monotonic() + TABLE_PAUSE
+            self._on_error(error)
+            return None
+        for reported in errors:
+            self._on_error(reported)
+        return answer
+
+
+def _to_result(number: int, cached: CachedName) -> Result:
+    if cached.name:
+        return Found(number, cached.name)
+    detail = "known not to exist"
+    return Failure(number, "not_found", HTTPStatus.NOT_FOUND, attempts=0, detail=detail)

@@ -1,0 +1,203 @@
+"""What a caller asks for, and what comes of each number: found, or failed and why.
+
+A number whose name does not come is a value, `Failure`, so that it never affects the other numbers.
+The values are Structs, because each dataclass adds a millisecond to a cold start.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import msgspec
+
+from pokemon_names import ranges
+
+STRATEGIES = ("gather", "sequential", "sync", "index")
+FIELDS = ("range", "strategy", "fresh", "trace")
+DEFAULT_RANGE = "1-150"
+DEFAULT_STRATEGY = "gather"
+
+_FLAGS = {"true": True, "false": False}
+_MAX_SHOWN = 80
+
+Reason = Literal[
+    "not_found", "bad_status", "bad_body", "timeout", "unreachable", "deadline", "chunk"
+]
+
+
+class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
+    """The caller's mistake. The message names the field, what came and what is allowed."""
+
+    def __init__(self, field: str, given: object, allowed: str, problem: str = "") -> None:
+        """Take what is wrong in particular, where `allowed` does not show it, as the `problem`."""
+        self.field = _printable(field[:_MAX_SHOWN])
+        self.given = _shown(given)
+        self.allowed = allowed
+        self._problem = problem
+        message = f"{self.field}: got {self.given!r}, allowed: {allowed}"
+        if problem:
+            message += f" ({problem})"
+        super().__init__(message)
+
+    def within(self, field: str) -> "InvalidRequest":
+        """Return the same mistake in a request that a field of something larger holds."""
+        path = f"{field}.{self.field}"
+        return InvalidRequest(path, self.given, self.allowed, self._problem)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid request. `numbers` are those of the `range`."""
+
+    range: str
+    strategy: str
+    fresh: bool
+    trace: bool
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any], max_numbers: int) -> Self:
+        """Return the request that a caller sent; absent fields take their defaults.
+
+        Query strings have only text and JSON has more, so a flag is also the text "true" or
+        "false", and `range` also a number.
+
+        Raises:
+            InvalidRequest: A field is unknown, or its value is not allowed.
+        """
+        for name, given in fields.items():
+            if name not in FIELDS:
+                raise InvalidRequest(name, given, f"only the fields {', '.join(FIELDS)}")
+        strategy = fields.get("strategy", DEFAULT_STRATEGY)
+        if strategy not in STRATEGIES:
+            raise InvalidRequest("strategy", strategy, ", ".join(STRATEGIES))
+        fresh = _parse_flag("fresh", fields)
+        trace = _parse_flag("trace", fields)
+        expression = fields.get("range", DEFAULT_RANGE)
+        if type(expression) is int:
+            expression = str(expression)
+        numbers = _parse_numbers(expression, max_numbers)
+        return cls(
+            range=expression,
+            strategy=strategy,
+            fresh=fresh,
+            trace=trace,
+            numbers=numbers,
+        )
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """A number with its name."""
+
+    number: int
+    name: str
+
+
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """A number without its name.
+
+    `status` is PokeAPI's, None where it sent none for this number. `attempts` is 0 where no request
+    was sent.
+    """
+
+    number: int
+    reason: Reason
+    status: int | None
+    attempts: int
+    detail: str
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another attempt may bring the name."""
+        return self.reason != "not_found"
+
+
+# Their tags tell them apart in the JSON of a stored chunk.
+Result = Found | Failure
+
+
+class CachedName(msgspec.Struct, frozen=True):
+    """A number's name, None where no Pokémon has the number; fresh until then, in `time.time`."""
+
+    name: str | None
+    fresh_until: float
+
+
+class Attempt(msgspec.Struct):
+    """One HTTP request for a number's name, or for the list of all with None as its number.
+
+    Times are milliseconds since the fetch began. `ready_ms` is when it could have been sent, had
+    the window let it in, and for a retry when the attempt before it ended. `first_byte_ms` is when
+    the program saw the response begin, None where no whole response came. `bytes` counts the body
+    decompressed, but an error's as it came.
+    """
+
+    number: int | None
+    attempt: int
+    ok: bool
+    ready_ms: float
+    start_ms: float
+    first_byte_ms: float | None
+    end_ms: float
+    bytes: int
+
+    @property
+    def duration_ms(self) -> float:
+        """From the request to the end of the body."""
+        return self.end_ms - self.start_ms
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A result for every number, in the order asked for, and every HTTP request.
+
+    `cached` counts the results that the cache had, `stale` the names that are older than the cache
+    allows, but all there is.
+    """
+
+    results: Sequence[Result]
+    attempts: Sequence[Attempt]
+    total_ms: float
+    cached: int = 0
+    stale: int = 0
+
+
+def _parse_flag(name: str, fields: Mapping[str, Any]) -> bool:
+    given = fields.get(name, False)
+    flag = given
+    if isinstance(given, str):
+        flag = _FLAGS.get(given.lower())
+    if not isinstance(flag, bool):
+        raise InvalidRequest(name, given, "true or false")
+    return flag
+
+
+def _parse_numbers(expression: object, max_numbers: int) -> tuple[int, ...]:
+    if not isinstance(expression, str):
+        raise InvalidRequest("range", expression, 'text such as "1-150"')
+    try:
+        return ranges.parse_range(expression, max_numbers)
+    except ValueError as error:
+        allowed = f"up to {max_numbers:,} numbers, as in {ranges.EXAMPLE}"
+        raise InvalidRequest("range", expression, allowed, str(error)) from None
+
+
+def _shown(given: object) -> str:
+    text = given
+    if not isinstance(text, str):
+        text = _to_json(given)
+    if len(text) <= _MAX_SHOWN:
+        return text
+    return text[:_MAX_SHOWN] + "…"
+
+
+def _to_json(given: object) -> str:
+    try:
+        return json.dumps(given, default=str)
+    except RecursionError:  # a message's JSON can be nested just less deeply than json.loads allows
+        return "JSON nested too deeply"
+
+
+def _printable(text: str) -> str:
+    """Return the text escaped where it would end the log's line, or has no UTF-8."""
+    if text.isprintable():
+        return text
+    return repr(text)[1:-1]

@@ -1,0 +1,69 @@
+"""Range expressions: numbers and ascending ranges with commas between, as in `1-151,10001-10010`.
+
+Numbers keep the order in which they are written, and repeats are dropped.
+"""
+
+import re
+from collections.abc import Sequence
+
+EXAMPLE = "1-151,10001-10010"
+MAX_CHARACTERS = 20_000
+
+_NUMBER = r"\s*0*([1-9][0-9]{0,8})\s*"
+_PART = re.compile(f"{_NUMBER}(?:-{_NUMBER})?")
+_MAX_SHOWN = 40
+
+
+def parse_range(expression: str, max_numbers: int) -> tuple[int, ...]:
+    """Return the numbers of an expression, each once.
+
+    Raises:
+        ValueError: It is no expression, or has too many numbers. The message says what to write.
+    """
+    length = len(expression)
+    if length > MAX_CHARACTERS:
+        raise ValueError(f"{length:,} characters, at most {MAX_CHARACTERS:,}")
+    numbers: dict[int, None] = {}
+    for part in expression.split(","):
+        part_numbers = _parse_part(part, max_numbers)
+        numbers.update(dict.fromkeys(part_numbers))
+        _check_count(len(numbers), max_numbers)
+    return tuple(numbers)
+
+
+def format_range(numbers: Sequence[int]) -> str:
+    """Return the expression of some numbers in their order; there is at least one."""
+    parts = []
+    first = numbers[0]
+    last = first
+    for number in numbers[1:]:
+        if number != last + 1:
+            parts.append(_format_part(first, last))
+            first = number
+        last = number
+    parts.append(_format_part(first, last))
+    return ",".join(parts)
+
+
+def _parse_part(part: str, max_numbers: int) -> range:
+    match = _PART.fullmatch(part)
+    if match is None:
+        shown = repr(part[:_MAX_SHOWN])
+        raise ValueError(f"{shown} is neither a number from 1 to 999999999 nor a range as 1-150")
+    first = int(match[1])
+    last = int(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"{first}-{last} is descending: write {last}-{first}")
+    _check_count(last - first + 1, max_numbers)
+    return range(first, last + 1)
+
+
+def _check_count(count: int, max_numbers: int) -> None:
+    if count > max_numbers:
+        raise ValueError(f"{count:,} numbers, at most {max_numbers:,}")
+
+
+def _format_part(first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    return f"{first}-{last}"

@@ -1,0 +1,50 @@
+"""A large range in chunks: split, and what came of them merged again."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pokemon_names.model import Attempt, Failure, Fetched, Result
+from pokemon_names.ranges import format_range
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A part of a range, and the key that its results are stored under."""
+
+    range: str
+    key: str
+
+
+StoredChunk = tuple[Sequence[int], Fetched | None]
+
+
+def split(numbers: Sequence[int], size: int) -> list[str]:
+    """Return range expressions of at most so many numbers each."""
+    starts = range(0, len(numbers), size)
+    return [format_range(numbers[start : start + size]) for start in starts]
+
+
+def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
+    """Return the results of all chunks in their order.
+
+    Args:
+        chunks: Each chunk's numbers and what was stored of it, None where nothing was.
+        total_ms: How long all of them took together.
+    """
+    results: list[Result] = []
+    attempts: list[Attempt] = []
+    cached = 0
+    stale = 0
+    for numbers, fetched in chunks:
+        if fetched:
+            results.extend(fetched.results)
+            attempts.extend(fetched.attempts)
+            cached += fetched.cached
+            stale += fetched.stale
+        else:
+            results.extend(map(_without_report, numbers))
+    return Fetched(results, attempts, total_ms, cached, stale)
+
+
+def _without_report(number: int) -> Failure:
+    return Failure(number, "chunk", None, attempts=0, detail="its chunk left no report")

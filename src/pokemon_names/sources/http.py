@@ -1,0 +1,233 @@
+"""HTTP, as API Gateway's HTTP and REST API, Function URLs and ALBs hand it to a function.
+
+GET /pokemon?range=…      the names of a range
+GET /pokemon/{number}     the name of one Pokémon
+GET /race?range=…         every strategy on the same range, one after another, or some of them:
+                          strategies=gather,sync; and how many times faster than `sync` each was
+GET /                     all of this, described for people
+GET /openapi.yaml         the same, for programs
+
+responses.py makes the replies. The shapes of the events:
+https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
+https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+from urllib.parse import unquote, unquote_plus
+
+import msgspec
+
+from pokemon_names.model import STRATEGIES, InvalidRequest, Request
+from pokemon_names.sources import responses
+from pokemon_names.sources.base import (
+    Deployment,
+    Event,
+    Job,
+    JobResult,
+    Reply,
+    Source,
+    reports_of,
+)
+from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
+
+_PATHS = "/, /pokemon, /pokemon/{number}, /race, /openapi.yaml"
+_TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request, whichever shape it came in."""
+
+    method: str
+    path: list[str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    request_id: str | None
+    takes_multi_value_headers: bool
+
+
+class Http(Source[HttpRequest]):
+    """An HTTP request and its reply."""
+
+    caller_timeout: ClassVar[float] = 29.0  # a REST API's; an HTTP API waits for 30 s
+
+    @classmethod
+    def from_event(cls, event: Event, deployment: Deployment) -> Self | None:
+        """Return the HTTP request of an event, None where it is no HTTP."""
+        context = event["requestContext"]
+        if not isinstance(context, dict):
+            return None
+        if "http" in context:
+            return cls(_from_http_api(event, context), deployment)
+        if "elb" in context:
+            return cls(_from_alb(event), deployment)
+        if "httpMethod" in event:
+            return cls(_from_rest_api(event, context), deployment)
+        return None
+
+    @property
+    def correlation_id(self) -> str | None:
+        """API Gateway's request id, or AWS's own part of X-Amzn-Trace-Id: callers may add to it."""
+        if self.event.request_id:
+            return self.event.request_id
+        trace_id = _TRACE_ID.search(self.event.headers.get("x-amzn-trace-id", ""))
+        return trace_id[0] if trace_id else None
+
+    @property
+    def is_race(self) -> bool:
+        """Whether the strategies race."""
+        return self.event.path == ["race"]
+
+    one_at_a_time = is_race
+
+    def jobs(self) -> list[Job]:
+        """Return one job, for a race one for each strategy, and none where nothing is fetched."""
+        match self.event.path:
+            case ["pokemon"]:
+                fixed_fields: list[dict[str, Any]] = [{}]
+            case ["pokemon", number]:
+                if not number.isdecimal():
+                    raise InvalidRequest("number", number, "a number such as 151")
+                fixed_fields = [{"range": number}]
+            case ["race"]:
+                fixed_fields = list(map(_race_fields, self._racing()))
+            case [""] | ["openapi.yaml"]:
+                fixed_fields = []
+            case path:
+                raise UnknownPath("path", "/" + "/".join(path), _PATHS)
+        if self.event.method != "GET":
+            raise WrongMethod("method", self.event.method, "GET")
+        return [Job(self._parse(fixed)) for fixed in fixed_fields]
+
+    def reply(self, results: Sequence[JobResult]) -> Reply:
+        """Return the response in the shape that the caller takes."""
+        response = self._respond(results)
+        return responses.to_reply(
+            response, multi_value_headers=self.event.takes_multi_value_headers
+        )
+
+    def _respond(self, results: Sequence[JobResult]) -> Response:
+        accept = self.event.headers.get("accept", "")
+        query = self.event.query
+        if not results:
+            if self.event.path == ["openapi.yaml"]:
+                return responses.description()
+            return responses.documentation()
+        error = results[0].error
+        if isinstance(error, InvalidRequest):
+            return responses.refusal(error, query, accept, is_race=self.is_race)
+        reports = reports_of(results)
+        if self.is_race:
+            return responses.race(reports, query, accept)
+        if_none_match = self.event.headers.get("if-none-match", "")
+        return responses.names(reports[0], accept, if_none_match)
+
+    def _racing(self) -> list[str]:
+        """Return the strategies that race, in the order of the tutorial."""
+        given = self.event.query.get("strategies", ",".join(STRATEGIES))
+        wanted = {name.strip() for name in given.split(",")}
+        if not wanted <= set(STRATEGIES):
+            raise InvalidRequest("strategies", given, f"some of {', '.join(STRATEGIES)}")
+        return [strategy for strategy in STRATEGIES if strategy in wanted]
+
+    def _parse(self, fixed: Mapping[str, Any]) -> Request:
+        """Return the request of the query, but for the fields that the path sets."""
+        query = self.event.query
+        path = self.event.path[0]
+        for name in fixed:
+            if name in query:
+                raise InvalidRequest(name, query[name], f"nothing, /{path} sets it")
+        fields = {**query, **fixed}
+        if self.is_race:
+            fields.pop("strategies", None)
+        return Request.parse(fields, self.deployment.max_numbers)
+
+
+def _race_fields(strategy: str) -> dict[str, Any]:
+    return {"strategy": strategy, "fresh": True}
+
+
+def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
+    """Read payload format 2.0, of an HTTP API or a Function URL."""
+    fields = _texts(event)
+    context_fields = _texts(context)
+    http_fields = _texts(context["http"])
+    stage = context_fields.get("stage")
+    path = fields.get("rawPath", "")
+    return HttpRequest(
+        method=http_fields.get("method", ""),
+        path=_split_path(path.removeprefix(f"/{stage}")),
+        query=_query(event),
+        headers=_headers(event),
+        request_id=context_fields.get("requestId"),
+        takes_multi_value_headers=False,
+    )
+
+
+def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
+    """Read payload format 1.0, of a REST API."""
+    fields = _texts(event)
+    context_fields = _texts(context)
+    path = fields.get("path", "")
+    return HttpRequest(
+        method=fields.get("httpMethod", ""),
+        path=_split_path(path),
+        query=_query(event),
+        headers=_headers(event),
+        request_id=context_fields.get("requestId"),
+        takes_multi_value_headers=False,
+    )
+
+
+def _from_alb(event: Event) -> HttpRequest:
+    """Read an ALB's event, the one whose query is not URL-decoded.
+
+    An ALB that sends multi-value headers takes no others in the reply.
+    """
+    fields = _texts(event)
+    path = fields.get("path", "")
+    query = {}
+    for name, value in _query(event).items():
+        query[unquote_plus(name)] = unquote_plus(value)
+    return HttpRequest(
+        method=fields.get("httpMethod", ""),
+        path=_split_path(path),
+        query=query,
+        headers=_headers(event),
+        request_id=None,
+        takes_multi_value_headers="multiValueHeaders" in event,
+    )
+
+
+def _split_path(path: str) -> list[str]:
+    decoded = unquote(path)
+    return decoded.strip("/").split("/")
+
+
+def _query(event: Event) -> dict[str, str]:
+    return _joined(event, "queryStringParameters", "multiValueQueryStringParameters")
+
+
+def _headers(event: Event) -> dict[str, str]:
+    headers = _joined(event, "headers", "multiValueHeaders")
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
+    """Return each name's value; those of a repeated name are joined by commas, as in format 2.0."""
+    joined = _texts(event.get(name))
+    multi_values = event.get(multi_value_name)
+    if isinstance(multi_values, dict):
+        for key, values in multi_values.items():
+            if isinstance(values, list):
+                texts = [value for value in values if isinstance(value, str)]
+                joined[key] = ",".join(texts)
+    return joined
+
+
+def _texts(fields: Any) -> dict[str, str]:
+    """Return the fields that are text: a client sends no others, whatever an event holds."""
+    if not isinstance(fields, dict):
+        return {}
+    return {name: value for name, value in fields.items() if isinstance(value, str)}

@@ -1,0 +1,168 @@
+"""Messages: events of SQS, SNS and EventBridge rules. Nobody waits for the reports.
+
+The reports are stored in the bucket, under keys made from the messages' own ids, so that a second
+delivery replaces the object of the first. A report that another attempt may mend is stored, too,
+and fails its message; the next attempt finds in the cache what came.
+
+    SQS     each body is a request, or an SNS notification of one; the reply names the messages
+            that failed, and SQS delivers them again
+    others  any failure raises, and Lambda retries the event before it goes to the failure queue
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.sources.base import (
+    Job,
+    JobResult,
+    Reply,
+    Shape,
+    Source,
+    reports_of,
+)
+
+MAX_CHARACTERS = 1_000_000  # of a text that holds requests
+
+Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,100}\Z")]
+
+
+class _SqsMessage(msgspec.Struct, frozen=True, rename="camel"):
+    event_source: Literal["aws:sqs"]
+    message_id: Id
+    body: Any = None
+
+
+class _SqsEvent(msgspec.Struct, frozen=True, rename="pascal"):
+    records: Annotated[list[_SqsMessage], msgspec.Meta(min_length=1)]
+
+
+class SqsBatch(Source[_SqsEvent]):
+    """Messages of a queue, each a job.
+
+    Powertools' asynchronous batch processor runs an event loop of its own, so it cannot be used.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+    """
+
+    shape = _SqsEvent
+
+    def jobs(self) -> list[Job]:
+        """Return a job for each message, whatever its body is."""
+        jobs = []
+        for message in self.event.records:
+            request = parse_request("body", message.body, self.deployment.max_numbers)
+            jobs.append(Job(request, results_key("sqs", message.message_id)))
+        return jobs
+
+    def reply(self, results: Sequence[JobResult]) -> Reply:
+        """Return the partial batch response, which names the messages that failed."""
+        failed = []
+        for message, result in zip(self.event.records, results, strict=True):
+            if result.error:
+                failed.append({"itemIdentifier": message.message_id})
+        return {"batchItemFailures": failed}
+
+
+class AsynchronousSource(Source[Shape]):
+    """Events of Lambda's own queue, which retries those that raise."""
+
+    def reply(self, results: Sequence[JobResult]) -> Reply:
+        """Return summaries, which only a success destination sees; raise the first error."""
+        return {"reports": [report.summary() for report in reports_of(results)]}
+
+
+class _SnsMessage(msgspec.Struct, frozen=True, rename="pascal"):
+    message_id: Id
+    message: Any
+
+
+class _SnsRecord(msgspec.Struct, frozen=True, rename="pascal"):
+    event_source: Literal["aws:sns"]
+    sns: _SnsMessage
+
+
+class _SnsEvent(msgspec.Struct, frozen=True, rename="pascal"):
+    records: Annotated[list[_SnsRecord], msgspec.Meta(min_length=1, max_length=1)]
+
+
+class SnsNotification(AsynchronousSource[_SnsEvent]):
+    """A message of a topic: it is the request.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+    """
+
+    shape = _SnsEvent
+
+    @property
+    def correlation_id(self) -> str:
+        """The message's id."""
+        return self.event.records[0].sns.message_id
+
+    def jobs(self) -> list[Job]:
+        """Return the one job of the message."""
+        sns = self.event.records[0].sns
+        request = parse_request("Message", sns.message, self.deployment.max_numbers)
+        return [Job(request, results_key("sns", sns.message_id))]
+
+
+class _EventBridgeEvent(msgspec.Struct, frozen=True, rename="kebab"):
+    id: Id
+    detail_type: str
+    detail: Any
+
+
+class EventBridgeEvent(AsynchronousSource[_EventBridgeEvent]):
+    """An event of a rule or a schedule: its detail is the request.
+
+    https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    """
+
+    shape = _EventBridgeEvent
+
+    @property
+    def correlation_id(self) -> str:
+        """The event's id."""
+        return self.event.id
+
+    def jobs(self) -> list[Job]:
+        """Return the one job of the detail."""
+        request = parse_request("detail", self.event.detail, self.deployment.max_numbers)
+        return [Job(request, results_key("eventbridge", self.event.id))]
+
+
+def results_key(source: str, id_: str) -> str:
+    """Return the key that a report is stored under."""
+    return f"results/{source}/{id_}.json"
+
+
+def parse_request(field: str, given: Any, max_numbers: int) -> Request | InvalidRequest:
+    """Return the request in a field of an event, or what is wrong with it.
+
+    The field holds the request itself, its JSON, or the JSON of an SNS notification of it.
+    """
+    value = given
+    if isinstance(given, str):
+        value = _parse_json(given)
+    if not isinstance(value, dict):
+        allowed = f"a JSON object of at most {MAX_CHARACTERS} characters"
+        return InvalidRequest(field, given, allowed)
+    if value.get("Type") == "Notification" and isinstance(value.get("Message"), str):
+        return parse_request("Message", value["Message"], max_numbers)
+    try:
+        return Request.parse(value, max_numbers)
+    except InvalidRequest as error:
+        return error.within(field)
+
+
+def _parse_json(text: str) -> Any:
+    """Return what the text holds, None where it is no JSON."""
+    if len(text) > MAX_CHARACTERS:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,227 @@
+"""HTTP responses: JSON, text or a page, as the Accept header wants; errors are problems (RFC 9457).
+
+200  at least one name came
+304  the caller has the names already
+400  the request is bad
+404  no Pokémon has any of the numbers, or nothing is served under the path
+405  the path is served, but not by this method
+502  PokeAPI fails
+504  no name came in time
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pokemon_names.model import InvalidRequest
+from pokemon_names.report import Report, race_report
+
+JSON = "application/json"
+TEXT = "text/plain"
+HTML = "text/html"
+PROBLEM = "application/problem+json"
+
+NAMES_TYPES = (JSON, TEXT)
+RACE_TYPES = (JSON, TEXT, HTML)
+
+_DESCRIPTION = Path(__file__).parents[1] / "views" / "openapi.yaml"
+_CACHEABLE = {"Cache-Control": "public, max-age=86400"}  # as PokeAPI's own
+_QUALITY = re.compile(r";\s*q=([01](?:\.\d{1,3})?)")
+_LATE_REASONS = {"not_found", "timeout", "deadline"}
+_PROBLEMS = {
+    HTTPStatus.NOT_FOUND: "no Pokémon has any of these numbers",
+    HTTPStatus.BAD_GATEWAY: "PokeAPI gave none of the names",
+    HTTPStatus.GATEWAY_TIMEOUT: "PokeAPI gave none of the names in time",
+}
+
+
+Query = Mapping[str, str]
+
+
+class UnknownPath(InvalidRequest):
+    """Nothing is served there."""
+
+
+class WrongMethod(InvalidRequest):
+    """The path is served, but not by this method."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A response. Of `headers` it has those that differ from the ones that all responses have."""
+
+    status: HTTPStatus
+    content_type: str
+    body: str
+    headers: Mapping[str, str] = {}
+
+
+def to_reply(response: Response, *, multi_value_headers: bool) -> dict[str, Any]:
+    """Return what API Gateway, a Function URL or an ALB takes."""
+    content_type = response.content_type
+    if content_type in {TEXT, HTML}:
+        content_type += "; charset=utf-8"
+    headers = {
+        "Content-Type": content_type,
+        "Vary": "Accept",
+        "Cache-Control": "no-store",
+        **response.headers,
+    }
+    reply = {
+        "statusCode": int(response.status),
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+    if multi_value_headers:
+        reply["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
+    else:
+        reply["headers"] = headers
+    return reply
+
+
+def names(report: Report, accept: str, if_none_match: str) -> Response:
+    """Return the response for the names of a range."""
+    problem = _problem_of([report])
+    if problem:
+        return _problem(problem, {"detail": _PROBLEMS[problem], **report.as_dict()})
+    content_type = negotiate(accept, NAMES_TYPES)
+    headers: dict[str, str] = {}
+    if not report.failures and not report.request.fresh:
+        tag = _entity_tag(content_type, report.names)
+        headers = {"ETag": tag, **_CACHEABLE}
+        if _matches(tag, if_none_match):
+            return Response(HTTPStatus.NOT_MODIFIED, content_type, "", headers)
+    body = json.dumps(report.as_dict())
+    if content_type == TEXT:
+        body = _lines(report.names)
+    return Response(HTTPStatus.OK, content_type, body, headers)
+
+
+def race(reports: Sequence[Report], query: Query, accept: str) -> Response:
+    """Return the response for a race."""
+    problem = _problem_of(reports)
+    content_type = negotiate(accept, RACE_TYPES)
+    if content_type == HTML:
+        if problem:
+            return _race_page(problem, query, _PROBLEMS[problem], reports)
+        return _race_page(HTTPStatus.OK, query, "", reports)
+    fields = race_report(reports)
+    if problem:
+        return _problem(problem, {"detail": _PROBLEMS[problem], **fields})
+    body = json.dumps(fields)
+    if content_type == TEXT:
+        body = _lines([race_line(entry) for entry in fields["race"]])
+    return Response(HTTPStatus.OK, content_type, body)
+
+
+def refusal(error: InvalidRequest, query: Query, accept: str, *, is_race: bool) -> Response:
+    """Return the response for a bad request."""
+    fields = {
+        "detail": str(error),
+        "field": error.field,
+        "given": error.given,
+        "allowed": error.allowed,
+    }
+    if isinstance(error, UnknownPath):
+        return _problem(HTTPStatus.NOT_FOUND, fields)
+    if isinstance(error, WrongMethod):
+        return _problem(HTTPStatus.METHOD_NOT_ALLOWED, fields, {"Allow": "GET"})
+    if is_race and negotiate(accept, RACE_TYPES) == HTML:
+        return _race_page(HTTPStatus.BAD_REQUEST, query, str(error), [])
+    return _problem(HTTPStatus.BAD_REQUEST, fields)
+
+
+def description() -> Response:
+    """Return the description of the API for programs."""
+    text = _DESCRIPTION.read_text(encoding="utf-8")
+    return Response(HTTPStatus.OK, "application/yaml", text, _CACHEABLE)
+
+
+def documentation() -> Response:
+    """Return the description of the API for people."""
+    from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
+
+    headers = {**_CACHEABLE, **pages.HEADERS}
+    return Response(HTTPStatus.OK, HTML, pages.documentation(), headers)
+
+
+def race_line(entry: Mapping[str, Any]) -> str:
+    """Return how one strategy did in a race, in a line."""
+    strategy = entry["strategy"]
+    total_ms = entry["timing"]["total_ms"]
+    count = entry["count"]
+    speedup = ""
+    if entry["speedup"] is not None:
+        speedup = f"{entry['speedup']:.2f}x"
+    return f"{strategy:<10} {total_ms:>9.1f} ms {speedup:>8} {count:>6} names"
+
+
+def negotiate(accept: str, offered: Sequence[str]) -> str:
+    """Return the content type that an Accept header ranks highest, of equals the first."""
+    ranks: dict[str, float] = {}
+    for media_range in accept.lower().split(","):
+        quality = _QUALITY.search(media_range)
+        name = media_range.partition(";")[0].strip()
+        ranks[name] = 1.0
+        if quality:
+            ranks[name] = float(quality[1])
+    return max(offered, key=lambda content_type: _rank(content_type, ranks))
+
+
+def _rank(content_type: str, ranks: Mapping[str, float]) -> float:
+    """Return the rank that the most exact media range gives (RFC 9110, 12.5.1)."""
+    main_type = content_type.partition("/")[0]
+    for media_range in (content_type, f"{main_type}/*", "*/*"):
+        if media_range in ranks:
+            return ranks[media_range]
+    return 0.0
+
+
+def _problem_of(reports: Sequence[Report]) -> HTTPStatus | None:
+    """Return why no name came at all, None where one came."""
+    reasons: set[str] = set()
+    for report in reports:
+        if report.names:
+            return None
+        reasons.update(failure.reason for failure in report.failures)
+    if reasons == {"not_found"}:
+        return HTTPStatus.NOT_FOUND
+    if reasons <= _LATE_REASONS:
+        return HTTPStatus.GATEWAY_TIMEOUT
+    return HTTPStatus.BAD_GATEWAY
+
+
+def _problem(
+    status: HTTPStatus, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
+    return Response(status, PROBLEM, json.dumps(body), headers or {})
+
+
+def _race_page(
+    status: HTTPStatus, query: Query, message: str, reports: Sequence[Report]
+) -> Response:
+    from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
+
+    return Response(status, HTML, pages.race(query, message, reports), pages.HEADERS)
+
+
+def _lines(texts: Sequence[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
+
+
+def _entity_tag(content_type: str, names: Sequence[str]) -> str:
+    """Return a weak tag: the timing in a report differs each time, what it says does not."""
+    content = "/".join([content_type, *names])
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f'W/"{digest[:16]}"'
+
+
+def _matches(tag: str, if_none_match: str) -> bool:
+    given = {part.strip() for part in if_none_match.split(",")}
+    return tag in given or "*" in given

@@ -1,0 +1,90 @@
+"""S3, by way of EventBridge: a new object under `requests/` holds a request in each line."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.sources.base import Job
+from pokemon_names.sources.messages import AsynchronousSource, Id, parse_request, results_key
+
+FOLDER = "requests/"
+MAX_BYTES = 1_000_000
+MAX_LINES = 100
+MAX_REQUESTS = 10  # of the largest size, as in a full batch of messages
+
+
+class _Bucket(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Object(msgspec.Struct, frozen=True):
+    key: Annotated[str, msgspec.Meta(pattern=f"^{FOLDER}.")]
+    etag: Id
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    bucket: _Bucket
+    object: _Object
+
+
+class _ObjectCreated(msgspec.Struct, frozen=True, rename="kebab"):
+    id: Id
+    source: Literal["aws.s3"]
+    detail_type: Literal["Object Created"]
+    detail: _Detail
+
+
+class S3Upload(AsynchronousSource[_ObjectCreated]):
+    """A new object, whose lines are the requests.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+
+    shape = _ObjectCreated
+
+    @property
+    def correlation_id(self) -> str:
+        """The event's id."""
+        return self.event.id
+
+    def jobs(self) -> list[Job]:
+        """Return a job for each line that is not blank.
+
+        Raises:
+            InvalidRequest: The object is gone, changed, or more than one invocation should take.
+        """
+        created = self.event.detail.object
+        max_numbers = self.deployment.max_numbers
+        stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
+        jobs = []
+        numbers = 0
+        for line_number, line in self._lines(created):
+            request = parse_request(f"line {line_number}", line, max_numbers)
+            if isinstance(request, Request):
+                numbers += len(request.numbers)
+            key = results_key("s3", f"{stem}-{created.etag}-{line_number}")
+            jobs.append(Job(request, key))
+        if numbers > MAX_REQUESTS * max_numbers:
+            allowed = f"at most {MAX_REQUESTS * max_numbers} numbers in all lines"
+            raise InvalidRequest("key", created.key, allowed)
+        return jobs
+
+    def _lines(self, created: _Object) -> list[tuple[int, str]]:
+        """Return the lines that are not blank, with their line numbers."""
+        bucket = self.deployment.bucket
+        bucket_name = self.event.detail.bucket.name
+        if bucket is None or bucket.name != bucket_name:
+            raise InvalidRequest("bucket", bucket_name, "only the function's own")
+        content = bucket.get(created.key, MAX_BYTES + 1, created.etag)
+        if content is None:
+            raise InvalidRequest("key", created.key, "an object that is still there")
+        lines = []
+        text = content.decode(errors="replace")
+        for line_number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                lines.append((line_number, line))
+        if len(content) > MAX_BYTES or len(lines) > MAX_LINES:
+            allowed = f"at most {MAX_LINES} lines of {MAX_BYTES} bytes together"
+            raise InvalidRequest("key", created.key, allowed)
+        return lines

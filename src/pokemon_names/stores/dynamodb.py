@@ -1,0 +1,148 @@
+"""The DynamoDB table of names: one item for each number, with `name`, `fresh_until` and `ttl`.
+
+To import boto3 and make a client takes 0.3 s, so that happens when the table is first used.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from random import uniform
+from time import sleep
+from typing import Any
+
+from pokemon_names.model import CachedName
+
+MAX_KEYS = 100  # of one BatchGetItem
+MAX_ITEMS = 25  # of one BatchWriteItem
+MAX_BATCHES = 8  # at once
+MAX_RETRIES = 4  # for what DynamoDB leaves unprocessed
+FIRST_DELAY = 0.05  # seconds before the first retry; it doubles
+EXPIRED_SECONDS = 30 * 24 * 3600  # that an expired name is stored, for when PokeAPI fails
+CONNECT_TIMEOUT = 0.5
+READ_TIMEOUT = 0.5
+
+Names = dict[int, CachedName]
+OnError = Callable[[Exception], None]
+_Answer = Mapping[str, Any]
+_Call = Callable[..., _Answer]
+
+
+class TableError(Exception):
+    """Some items could not be read or written; all others were."""
+
+
+class Table:
+    """The table of that name, in this function's region and with its permissions. It blocks."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
+        """Return what the table has of the numbers; report malformed and unprocessed items.
+
+        Raises:
+            botocore.exceptions.ClientError: DynamoDB refuses.
+        """
+        keys = list(map(_key, numbers))
+        batches = [{self._name: {"Keys": batch}} for batch in _split(keys, MAX_KEYS)]
+        answers = self._send(self._client.batch_get_item, batches, "UnprocessedKeys", on_error)
+        names: Names = {}
+        malformed = 0
+        for answer in answers:
+            for item in answer["Responses"][self._name]:
+                try:
+                    number, name = _parse(item)
+                except (KeyError, ValueError):
+                    malformed += 1
+                else:
+                    names[number] = name
+        if malformed:
+            on_error(TableError(f"{malformed} malformed items"))
+        return names
+
+    def save(self, names: Names, on_error: OnError) -> None:
+        """Write names; report those that DynamoDB leaves unprocessed.
+
+        Raises:
+            botocore.exceptions.ClientError: DynamoDB refuses.
+        """
+        puts = []
+        for number, name in names.items():
+            item = _item(number, name)
+            puts.append({"PutRequest": {"Item": item}})
+        batches = [{self._name: batch} for batch in _split(puts, MAX_ITEMS)]
+        self._send(self._client.batch_write_item, batches, "UnprocessedItems", on_error)
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": 2},
+        )
+        return boto3.client("dynamodb", config=config)
+
+    def _send(
+        self,
+        call: _Call,
+        batches: Sequence[_Answer],
+        unprocessed: str,
+        on_error: OnError,
+    ) -> list[_Answer]:
+        """Return the answers to all batches, several of which are sent at once."""
+        send = partial(_send_batch, call, unprocessed)
+        answers: list[_Answer] = []
+        left = 0
+        with ThreadPoolExecutor(MAX_BATCHES) as threads:
+            for answers_of_batch in threads.map(send, batches):
+                answers.extend(answers_of_batch)
+                if answers_of_batch[-1][unprocessed]:
+                    left += 1
+        if left:
+            on_error(
+                TableError(f"{unprocessed} in {left} of {len(batches)} batches, after all retries")
+            )
+        return answers
+
+
+def _send_batch(call: _Call, unprocessed: str, batch: _Answer) -> list[_Answer]:
+    """Return the answers to a batch and to its retries; the last may still be incomplete."""
+    answers = [call(RequestItems=batch)]
+    for attempt in range(MAX_RETRIES):
+        left = answers[-1][unprocessed]
+        if not left:
+            break
+        sleep(uniform(0.5, 1) * FIRST_DELAY * 2**attempt)  # noqa: S311  jitter
+        answers.append(call(RequestItems=left))
+    return answers
+
+
+def _split(values: Sequence[_Answer], size: int) -> list[Sequence[_Answer]]:
+    starts = range(0, len(values), size)
+    return [values[start : start + size] for start in starts]
+
+
+def _key(number: int) -> _Answer:
+    return {"number": {"N": str(number)}}
+
+
+def _parse(item: _Answer) -> tuple[int, CachedName]:
+    number = int(item["number"]["N"])
+    name = item["name"]["S"]
+    fresh_until = float(item["fresh_until"]["N"])
+    if not name:
+        raise ValueError("a name has at least one character")
+    return number, CachedName(name, fresh_until)
+
+
+def _item(number: int, name: CachedName) -> _Answer:
+    delete_at = int(name.fresh_until) + EXPIRED_SECONDS
+    return {
+        "number": {"N": str(number)},
+        "name": {"S": name.name},
+        "fresh_until": {"N": str(name.fresh_until)},
+        "ttl": {"N": str(delete_at)},
+    }

@@ -1,0 +1,104 @@
+"""The bucket: requests to read, reports to store, and the state machine's objects.
+
+To import boto3 and make a client takes 0.3 s, so that happens when the bucket is first used.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import cached_property, partial
+from typing import Any
+
+import msgspec
+
+STORE_TIMEOUT = 3.0  # for a report on its way into the bucket, boto3's import included
+CONNECT_TIMEOUT = 1.0
+READ_TIMEOUT = 5.0
+MAX_CONNECTIONS = 10
+
+
+class NotStoredError(Exception):
+    """A report did not come into the bucket."""
+
+
+class Bucket:
+    """The bucket of that name, with this function's permissions."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # asyncio.run waits for its own threads, so a bucket that hangs would delay the reply.
+        self._threads = ThreadPoolExecutor(MAX_CONNECTIONS)
+
+    async def store(self, key: str, value: Any) -> None:
+        """Put a report; raise NotStoredError, at the latest after STORE_TIMEOUT."""
+        put = partial(_put, self._client, self.name, key, value)
+        putting = asyncio.get_running_loop().run_in_executor(self._threads, put)
+        try:
+            await asyncio.wait_for(putting, STORE_TIMEOUT)
+        except Exception as error:
+            raise NotStoredError(f"{key}: {error!r}") from error
+
+    def put(self, key: str, value: Any) -> None:
+        """Put a value as JSON, and replace what was there."""
+        _put(self._client, self.name, key, value)
+
+    def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
+        """Return an object's content, or so many bytes of it; None where there is no such object.
+
+        Raises:
+            botocore.exceptions.ClientError: The object has another `etag`, or S3 refuses.
+        """
+        return _get(self._client, self.name, key, max_bytes, etag)
+
+    def get_all(self, keys: Iterable[str]) -> Iterator[bytes | None]:
+        """Return several objects' contents in the order of their keys."""
+        return self._threads.map(partial(_get, self._client, self.name), keys)
+
+    @cached_property
+    def _client(self) -> Future[Any]:
+        """boto3's client, made in a thread of the pool: boto3 cannot make several at once."""
+        return self._threads.submit(_make_client)
+
+
+def _make_client() -> Any:
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        max_pool_connections=MAX_CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": 3},
+    )
+    return boto3.client("s3", config=config)
+
+
+def _put(client: Future[Any], bucket: str, key: str, value: Any) -> None:
+    body = msgspec.json.encode(value)
+    client.result().put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=body,
+        ContentType="application/json",
+    )
+
+
+def _get(
+    client: Future[Any],
+    bucket: str,
+    key: str,
+    max_bytes: int | None = None,
+    etag: str | None = None,
+) -> bytes | None:
+    s3 = client.result()
+    conditions = {}
+    if etag is not None:
+        conditions["IfMatch"] = etag
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=key, **conditions)
+    except s3.exceptions.NoSuchKey:
+        return None
+    with closing(answer["Body"]) as body:
+        content: bytes = body.read(max_bytes)
+    return content

@@ -1,0 +1,151 @@
+"""When each HTTP request waited for what: the rows, bars and ticks that svg.py draws.
+
+A row is one number with all its attempts. Where there are more numbers than rows it is several, and
+shows what most of them were doing at the time, but a failed attempt as soon as there is one.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain, cycle, pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from pokemon_names.model import Attempt
+
+Row = Sequence[Attempt]
+
+_MS_PER_SECOND = 1000
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """A phase of an attempt, and the share of a row's height that its bar has."""
+
+    label: str
+    height: float
+
+
+# Heights tell the phases apart as colours do.
+PHASES = {
+    "wait": Phase("waits", 0.2),
+    "first": Phase("first byte", 0.6),
+    "body": Phase("body", 0.9),
+    "failed": Phase("failed", 0.9),
+}
+
+
+class Bar(NamedTuple):
+    """A phase from one column to another."""
+
+    phase: str
+    start: int
+    end: int
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """What one strategy did. `speedup` is over `sync`, in a race with it."""
+
+    title: str
+    attempts: Sequence[Attempt]
+    total_ms: float
+    speedup: float | None = None
+
+    def __str__(self) -> str:
+        requests = format_requests(len(self.attempts))
+        retries = sum(attempt.attempt > 1 for attempt in self.attempts)
+        text = f"{requests} in {format_duration(self.total_ms)}"
+        if retries:
+            text += f", {retries:,} retried"
+        if self.speedup and self.title != "sync":
+            text += f", {self.speedup:.1f}x sync"
+        return text
+
+    def rows(self, max_rows: int) -> list[Row]:
+        """Return at most so many rows, in the order in which their first attempts were ready."""
+        numbers: defaultdict[int | None, list[Attempt]] = defaultdict(list)
+        for attempt in sorted(self.attempts, key=_readiness):
+            numbers[attempt.number].append(attempt)
+        rows = list(numbers.values())
+        group_size = math.ceil(len(rows) / max_rows) or 1
+        starts = range(0, len(rows), group_size)
+        return [list(chain(*rows[start : start + group_size])) for start in starts]
+
+
+def format_duration(milliseconds: float) -> str:
+    """Return a time as people read it."""
+    if milliseconds >= _MS_PER_SECOND:
+        return f"{milliseconds / _MS_PER_SECOND:.2f} s"
+    return f"{milliseconds:.1f} ms"
+
+
+def format_requests(count: int) -> str:
+    """Return how many requests there were, in words."""
+    if count == 1:
+        return "1 request"
+    return f"{count:,} requests"
+
+
+def scale_of(lanes: Sequence[Lane], columns: int) -> float:
+    """Return the columns of a millisecond.
+
+    The last column is for what ends with the lane and takes no time.
+    """
+    longest = 1.0
+    for lane in lanes:
+        ends = [attempt.end_ms for attempt in lane.attempts]
+        longest = max(longest, lane.total_ms, *ends)
+    return (columns - 1) / longest
+
+
+def ticks(span: float, max_ticks: int) -> list[int]:
+    """Return round milliseconds from 0 to the span: 1, 2 or 5 times a power of ten apart."""
+    step = 1
+    factors = cycle([2, 2.5, 2])
+    while span / step > max_ticks:
+        step = int(step * next(factors))
+    return list(range(0, int(span) + 1, step))
+
+
+def bars(row: Row, scale: float) -> Iterator[Bar]:
+    """Yield what a row shows, from left to right.
+
+    It is a sweep line: how many attempts are in each phase changes only where one starts or ends.
+    """
+    changes: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for attempt in row:
+        for phase, start, end in _phases(attempt, scale):
+            changes[start][phase] += 1
+            changes[end][phase] -= 1
+    current: Counter[str] = Counter()
+    for start, end in pairwise(sorted(changes)):
+        current.update(changes[start])
+        phase = max(PHASES, key=current.__getitem__)
+        if current["failed"]:
+            phase = "failed"
+        if current[phase]:
+            yield Bar(phase, start, end)
+
+
+def label(row: Row) -> str:
+    """Return a row's name, which is its first number."""
+    if row[0].number is None:
+        return "all"
+    return str(row[0].number)
+
+
+def _readiness(attempt: Attempt) -> tuple[float, float]:
+    return attempt.ready_ms, attempt.start_ms
+
+
+def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
+    """Yield an attempt's phases: at least one column, however short it was."""
+    start = round(attempt.start_ms * scale)
+    end = max(round(attempt.end_ms * scale), start + 1)
+    yield Bar("wait", round(attempt.ready_ms * scale), start)
+    if attempt.ok and attempt.first_byte_ms is not None:
+        begun = min(round(attempt.first_byte_ms * scale), end)
+        yield Bar("first", start, begun)
+        yield Bar("body", begun, end)
+    else:
+        yield Bar("failed", start, end)

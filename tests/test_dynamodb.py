@@ -1,0 +1,287 @@
+"""The shared table, in moto's DynamoDB."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from pokemon_names.fetching import cache as cache_module
+from pokemon_names.fetching.cache import Cache
+from pokemon_names.model import Failure, Found
+from pokemon_names.stores import dynamodb
+from pokemon_names.stores.dynamodb import Table
+from tests.conftest import Capture, LoadApp, fetch_range
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+
+NAME = "names"
+WEEK = 604_800.0
+
+# Makes the cache of a new Lambda environment: its memory is empty, the table is what it was.
+NewCache = Callable[[], Cache]
+
+
+@pytest.fixture
+def table(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
+    """Make the table, and return boto3's own view of it."""
+    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)  # importing boto3 among other tests
+    monkeypatch.setattr(dynamodb, "FIRST_DELAY", 0.001)
+    return boto3.resource("dynamodb").create_table(
+        TableName=NAME,
+        KeySchema=[{"AttributeName": "number", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "number", "AttributeType": "N"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def errors() -> list[Exception]:
+    """Return the errors that caches report during the test."""
+    return []
+
+
+@pytest.fixture
+def new_cache(table: Any, errors: list[Exception]) -> NewCache:  # noqa: ARG001  Table uses it
+    return lambda: Cache(WEEK, Table(NAME), errors.append)
+
+
+async def test_a_name_fetched_in_one_environment_is_known_in_all(
+    pokeapi: PokeAPI, url: str, new_cache: NewCache, table: Any, errors: list[Exception]
+) -> None:
+    first = await fetch_range(url, cache=new_cache(), range="1-150")
+    second = await fetch_range(url, cache=new_cache(), range="1-150")
+    assert second.results == first.results
+    assert second.cached == 150
+    assert pokeapi.requests == 150
+    assert errors == []
+    item = table.get_item(Key={"number": 1})["Item"]
+    assert item["name"] == "bulbasaur"
+    assert item["ttl"] == int(item["fresh_until"]) + 30 * 24 * 3600
+
+
+class ReplacedCall:
+    """A call of a table's boto3 client, answered by a function that gets it and the request."""
+
+    def __init__(self, table: Table, call: str, answer: Callable[..., Any]) -> None:
+        client = table._client  # noqa: SLF001  boto3's own
+        self.real = getattr(client, call)
+        self.calls = 0
+        self._answer = answer
+        setattr(client, call, self)
+
+    def __call__(self, **request: Any) -> Any:
+        self.calls += 1
+        return self._answer(self, **request)
+
+
+@pytest.mark.usefixtures("table")
+async def test_fresh_names_in_memory_are_not_read_from_the_table(url: str) -> None:
+    table = Table(NAME)
+    cache = Cache(WEEK, table)
+    await fetch_range(url, cache=cache, range="1-3")
+    read = ReplacedCall(table, "batch_get_item", lambda call, **request: call.real(**request))
+    assert (await fetch_range(url, cache=cache, range="1-3")).cached == 3
+    assert read.calls == 0
+    await fetch_range(url, cache=cache, range="1-4")
+    assert read.calls == 1
+
+
+async def test_numbers_of_no_pokemon_are_not_stored_in_the_table(
+    url: str, new_cache: NewCache, table: Any
+) -> None:
+    await fetch_range(url, cache=new_cache(), range="1026-1030")
+    assert table.scan()["Items"] == []
+
+
+async def test_an_expired_item_is_served_while_pokeapi_fails(
+    pokeapi: PokeAPI, url: str, new_cache: NewCache, table: Any
+) -> None:
+    table.put_item(Item={"number": 1, "name": "bulbasaur", "fresh_until": 1, "ttl": 2})
+    pokeapi.answers[1] = answers.status(500)
+    fetched = await fetch_range(url, cache=new_cache(), range="1")
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert fetched.cached == 0
+    assert fetched.stale == 1
+
+
+async def test_malformed_items_are_skipped_and_replaced(
+    pokeapi: PokeAPI, url: str, new_cache: NewCache, table: Any, errors: list[Exception]
+) -> None:
+    good = {"number": 1, "name": "bulbasaur", "fresh_until": 9_999_999_999, "ttl": 9_999_999_999}
+    items = [
+        good,
+        {**good, "number": 2, "name": 7},
+        {**good, "number": 3, "fresh_until": "soon"},
+        {"number": 4},
+        {**good, "number": 5, "name": ""},
+    ]
+    for item in items:
+        table.put_item(Item=item)
+    fetched = await fetch_range(url, cache=new_cache(), range="1-5")
+    assert [type(result) for result in fetched.results] == [Found] * 5
+    assert [result.number for result in fetched.results] == [1, 2, 3, 4, 5]
+    assert fetched.cached == 1
+    assert pokeapi.requests == 4
+    assert [str(error) for error in errors] == ["4 malformed items"]
+    assert (await fetch_range(url, cache=new_cache(), range="1-5")).cached == 5
+
+
+def put_three(call: ReplacedCall, **request: Any) -> Any:
+    items = request["RequestItems"][NAME]
+    answer = call.real(RequestItems={NAME: items[:3]})
+    if items[3:]:
+        answer["UnprocessedItems"] = {NAME: items[3:]}
+    return answer
+
+
+def get_three(call: ReplacedCall, **request: Any) -> Any:
+    keys = request["RequestItems"][NAME]["Keys"]
+    answer = call.real(RequestItems={NAME: {"Keys": keys[:3]}})
+    if keys[3:]:
+        answer["UnprocessedKeys"] = {NAME: {"Keys": keys[3:]}}
+    return answer
+
+
+async def test_unprocessed_keys_and_items_are_retried(
+    url: str, table: Any, pokeapi: PokeAPI, errors: list[Exception]
+) -> None:
+    """DynamoDB may process any part of a batch."""
+    writer = Table(NAME)
+    write = ReplacedCall(writer, "batch_write_item", put_three)
+    await fetch_range(url, cache=Cache(WEEK, writer, errors.append), range="1-10")
+    assert table.scan()["Count"] == 10
+    assert write.calls == 4
+    reader = Table(NAME)
+    read = ReplacedCall(reader, "batch_get_item", get_three)
+    fetched = await fetch_range(url, cache=Cache(WEEK, reader, errors.append), range="1-10")
+    assert fetched.cached == 10
+    assert read.calls == 4
+    assert pokeapi.requests == 10
+    assert errors == []
+
+
+def get_none(_: ReplacedCall, **request: Any) -> Any:
+    return {"Responses": {NAME: []}, "UnprocessedKeys": request["RequestItems"]}
+
+
+async def test_keys_that_stay_unprocessed_are_fetched(
+    url: str, new_cache: NewCache, errors: list[Exception]
+) -> None:
+    await fetch_range(url, cache=new_cache(), range="1-3")
+    table = Table(NAME)
+    read = ReplacedCall(table, "batch_get_item", get_none)
+    fetched = await fetch_range(url, cache=Cache(WEEK, table, errors.append), range="1-3")
+    assert len(fetched.results) == 3
+    assert fetched.cached == 0
+    assert read.calls == 5
+    assert [str(error) for error in errors] == [
+        "UnprocessedKeys in 1 of 1 batches, after all retries"
+    ]
+
+
+def refuse(code: str) -> Callable[..., Any]:
+    """Return the answer of a call that DynamoDB refuses."""
+
+    def answer(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "BatchGetItem")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "code", ["ProvisionedThroughputExceededException", "AccessDeniedException"]
+)
+@pytest.mark.parametrize("call", ["batch_get_item", "batch_write_item"])
+async def test_a_table_that_refuses_is_skipped_and_then_paused(
+    url: str, table: Any, errors: list[Exception], call: str, code: str
+) -> None:
+    refusing = Table(NAME)
+    refused = ReplacedCall(refusing, call, refuse(code))
+    cache = Cache(WEEK, refusing, errors.append)
+    for number in range(1, 4):
+        fetched = await fetch_range(url, cache=cache, range=str(number))
+        assert len(fetched.attempts) == 1
+    assert refused.calls == 1
+    (error,) = errors
+    assert code in str(error)
+    assert table.scan()["Count"] == 0
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_table_that_does_not_exist_is_skipped(url: str, errors: list[Exception]) -> None:
+    cache = Cache(WEEK, Table("nowhere"), errors.append)
+    fetched = await fetch_range(url, cache=cache, range="1")
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert "ResourceNotFoundException" in str(errors[0])
+
+
+@pytest.mark.usefixtures("table")
+async def test_a_table_that_hangs_does_not_delay_the_fetch(
+    url: str, errors: list[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    table = Table(NAME)
+    ReplacedCall(table, "batch_get_item", lambda *_, **__: go_on.wait())
+    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 0.1)
+    fetched = await fetch_range(url, cache=Cache(WEEK, table, errors.append), range="1")
+    go_on.set()
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert [type(error) for error in errors] == [TimeoutError]
+
+
+@pytest.mark.usefixtures("table")
+async def test_a_table_is_paused_only_where_it_had_its_full_time(
+    url: str, errors: list[Exception]
+) -> None:
+    go_on = threading.Event()
+
+    def get_late(call: ReplacedCall, **request: Any) -> Any:
+        go_on.wait()
+        return call.real(**request)
+
+    table = Table(NAME)
+    read = ReplacedCall(table, "batch_get_item", get_late)
+    cache = Cache(WEEK, table, errors.append)
+    await fetch_range(url, seconds=0.3, cache=cache, range="1", straggler_timeout=0)
+    assert [type(error) for error in errors] == [TimeoutError]
+    await fetch_range(url, seconds=0, cache=cache, range="2")
+    go_on.set()
+    await fetch_range(url, cache=cache, range="3")
+    assert read.calls == 2
+    assert len(errors) == 1
+
+
+async def test_an_item_has_room_for_the_longest_name(
+    url: str, pokeapi: PokeAPI, table: Any, new_cache: NewCache, errors: list[Exception]
+) -> None:
+    longest = {"name": "\U0001f98e" * 100_000}
+    longer = {"name": "x" * 100_001}
+    pokeapi.answers[1] = answers.json(json.dumps(longest, ensure_ascii=False))
+    pokeapi.answers[2] = answers.json(json.dumps(longer))
+    fetched = await fetch_range(url, cache=new_cache(), range="1-2")
+    assert [type(result) for result in fetched.results] == [Found, Failure]
+    assert table.scan()["Count"] == 1
+    assert errors == []
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_error_is_logged_and_counted(load_app: LoadApp, capsys: Capture) -> None:
+    report = load_app(NAMES_TABLE="nowhere").handler({"range": "1"}, Context())
+    assert report["complete"] is True
+    assert report["names"] == ["bulbasaur"]
+    output = capsys.readouterr().out
+    assert '"level":"WARNING"' in output
+    assert "cache failed" in output
+    assert '"CacheFaults":[1' in output
+
+
+def test_an_invocation_uses_the_table(table: Any, load_app: LoadApp, pokeapi: PokeAPI) -> None:
+    for _ in range(2):
+        app = load_app(NAMES_TABLE=NAME)
+        assert app.handler({"range": "1-3"}, Context())["count"] == 3
+    assert table.scan()["Count"] == 3
+    assert pokeapi.requests == 3
