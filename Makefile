@@ -45,10 +45,11 @@ test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
 test-browser: $(VENV)/test  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
 	SCREENSHOTS='$(SCREENSHOTS)' $(pytest) -m browser $(ARGS)
 
-check: $(VENV)/test  ## lint, format, types, template
+check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
+	PYTHONPATH=src $(bin)/lint-imports --no-cache --no-logo
 	$(bin)/cfn-lint template.yaml
 
 format: $(VENV)/test
@@ -72,8 +73,8 @@ pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
 bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores
 	@for tool in nginx taskset curl h2load; do \
 		command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
-	@PYTHONPATH=src $(bin)/python -m tests.tools.bench --pairs $(or $(PAIRS),5) $(if $(SMALL),--small) \
-		$(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
+	@PYTHONPATH=src $(bin)/python -m tests.tools.bench --pairs $(or $(PAIRS),5) \
+		$(if $(SMALL),--small) $(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
 
 audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
 	$(PYTHON) -m venv $(VENV)/audit
