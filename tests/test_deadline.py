@@ -8,6 +8,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -226,6 +227,22 @@ def test_an_http_caller_gets_504_before_api_gateway_gives_up(
     assert body["status"] == 504
     assert body["detail"] == "PokeAPI gave none of the names in time"
     assert [failure["reason"] for failure in body["failures"]] == ["deadline"]
+
+
+def test_in_a_race_the_slow_strategies_have_twice_the_time_of_the_others(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlines = []
+
+    async def note(*arguments: Any) -> Fetched:
+        deadlines.append(arguments[4])
+        return Fetched([BULBASAUR], [], 1.0)
+
+    app = load_app()
+    monkeypatch.setattr(app, "fetch", note)
+    monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: 0.0))  # no time goes by
+    app.handler(http_event("/race", range="1"), Context())
+    assert deadlines == [27 / 6, 27 * 2 / 5, 27 * 2 / 3, 27]
 
 
 def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(

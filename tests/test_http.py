@@ -1,13 +1,19 @@
 """HTTP requests and their replies; test_openapi.py compares these with their description."""
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pokemon_names.fetching import patience
 from pokemon_names.model import STRATEGIES
+from pokemon_names.sources.base import Deployment
+from pokemon_names.sources.http import Http
 from tests.conftest import Handle, LoadApp, TimingOut, header_of, http_event, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -26,6 +32,35 @@ PROBLEM = "application/problem+json"
 # Accept headers
 AXIOS = "application/json, text/plain, */*"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+SHAPES = ["http-api", "rest-api", "function-url", "alb", "alb-multi-value"]
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def shaped_event(shape: str, path: str, method: str = "GET", **query: str) -> dict[str, Any]:
+    """Return the event that a sample's kind of API makes of a request."""
+    event = sample(shape)
+    if "rawPath" in event:
+        event["rawPath"] = path
+        event["requestContext"]["http"]["method"] = method
+    else:
+        event["path"] = path
+        event["httpMethod"] = method
+    event["queryStringParameters"] = query
+    event.pop("multiValueQueryStringParameters", None)
+    return event
+
+
+def add_header(event: dict[str, Any], name: str, value: str) -> None:
+    if "headers" in event:
+        event["headers"][name] = value
+    if "multiValueHeaders" in event:
+        event["multiValueHeaders"][name] = [value]
+
+
+def links_in(reply: dict[str, Any]) -> list[str]:
+    return re.findall('href="([^"]*)"', reply["body"])
 
 
 def get_json(handle: Handle, path: str, **query: str) -> Any:
@@ -58,6 +93,119 @@ def test_a_path_may_be_spelled_in_several_ways(handle: Handle, path: str) -> Non
     event = http_event(path)
     event["requestContext"]["stage"] = "prod"
     assert json.loads(handle(event)["body"])["names"] == ["mew"]
+
+
+@every_shape
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/pokemon/151", "/v1/pokemon/151/", "/a/b/pokemon/151"],
+)
+def test_a_base_path_may_stand_before_the_path(handle: Handle, shape: str, path: str) -> None:
+    assert json.loads(handle(shaped_event(shape, path))["body"])["names"] == ["mew"]
+
+
+@given(
+    base_path=st.lists(st.sampled_from(["", "v1", "prod", "pokemons", "1"])),
+    number=st.integers(1, 1500),
+)
+def test_whatever_stands_before_it_the_path_means_the_same(
+    base_path: list[str], number: int
+) -> None:
+    path = "/".join(["", *base_path, "pokemon", str(number)])
+    source = Http.from_event(http_event(path), Deployment())
+    assert source
+    assert source.event.route == ["pokemon", str(number)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs",
+        "/v1",
+        "/v1/",
+        "/v1/pokemons",
+        "/production",
+        "/prod/docs",
+        "/pokemon/1/2",
+        "/pokemon/pokemon/1",
+        "/race/1",
+    ],
+)
+def test_any_other_path_is_not_found(handle: Handle, path: str) -> None:
+    event = http_event(path)
+    event["requestContext"]["stage"] = "prod"
+    reply = handle(event)
+    assert reply["statusCode"] == 404
+    assert json.loads(reply["body"])["given"] == path
+
+
+@pytest.mark.parametrize("path", ["", "/", "/prod", "/prod/", "/v1/", "/a/b/"])
+def test_every_link_of_the_documentation_is_served_behind_a_base_path(
+    handle: Handle, path: str
+) -> None:
+    event = http_event(path)
+    event["requestContext"] |= {"stage": "prod", "domainPrefix": "names"}
+    links = links_in(handle(event))
+    assert len(links) == 4
+    for link in links:
+        url = urlsplit(urljoin(path, link))
+        assert url.path.startswith(path)
+        reply = handle(http_event(url.path, **dict(parse_qsl(url.query))))
+        assert reply["statusCode"] == 200
+
+
+def test_the_links_of_the_documentation_keep_the_stage_of_a_rest_api(handle: Handle) -> None:
+    event = shaped_event("rest-api", "/")
+    event["requestContext"]["path"] = "/prod"
+    assert urljoin("/prod", links_in(handle(event))[1]) == "/prod/pokemon/151"
+    event["requestContext"]["path"] = "/prod/"
+    assert urljoin("/prod/", links_in(handle(event))[1]) == "/prod/pokemon/151"
+
+
+@pytest.mark.parametrize("shape", ["http-api", "rest-api"])
+def test_the_root_has_the_documentation_behind_a_base_path(handle: Handle, shape: str) -> None:
+    event = shaped_event(shape, "/v1/")
+    event["requestContext"]["domainPrefix"] = "names"  # only a custom domain has base paths
+    reply = handle(event)
+    assert header_of(reply, "Content-Type") == HTML
+    assert "<h2>GET /pokemon/{number}</h2>" in reply["body"]
+
+
+@pytest.mark.parametrize("shape", ["http-api", "alb-multi-value"])
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/pokemon", {"range": "1-3"}),
+        ("/pokemon", {"range": "x"}),
+        ("/pokemon/151", {}),
+        ("/race", {"range": "1", "strategies": "index"}),
+        ("/", {}),
+        ("/openapi.yaml", {}),
+        ("/docs", {}),
+    ],
+)
+def test_head_is_answered_as_get_is_without_the_body(
+    handle: Handle, shape: str, path: str, query: dict[str, str]
+) -> None:
+    reply = handle(shaped_event(shape, path, **query))
+    assert reply["body"]
+    assert handle(shaped_event(shape, path, "HEAD", **query)) == {**reply, "body": ""}
+
+
+@every_shape
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"body": '{"range": "25"}', "isBase64Encoded": False},
+        {"body": "eyJyYW5nZSI6ICIyNSJ9", "isBase64Encoded": True},
+        {"body": "no Base64", "isBase64Encoded": True},
+    ],
+)
+def test_a_body_is_ignored(handle: Handle, shape: str, content: dict[str, Any]) -> None:
+    reply = handle(shaped_event(shape, "/pokemon", range="151") | content)
+    assert json.loads(reply["body"])["names"] == ["mew"]
+    refusal = handle(shaped_event(shape, "/pokemon", "POST", range="151") | content)
+    assert refusal["statusCode"] == 405
 
 
 @pytest.mark.parametrize(
@@ -106,6 +254,71 @@ def test_a_race_between_some_of_the_strategies(pokeapi: PokeAPI, handle: Handle)
     reply = handle(http_event("/race", "text/plain", range="1-5", strategies="index"))
     (line,) = reply["body"].splitlines()
     assert line.split()[-2:] == ["5", "names"]
+
+
+def test_a_race_without_a_range_is_one_that_every_strategy_finishes(handle: Handle) -> None:
+    race = get_json(handle, "/race", strategies="index")
+    assert race["range"] == "1-50"
+    assert race["race"][0]["count"] == 50
+
+
+GATHER_AND_INDEX = "gather and index take 1,500"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "allowed"),
+    [
+        ("/pokemon", {"strategy": "sync"}, "150 numbers by URL with sync"),
+        ("/pokemon", {"strategy": "sequential"}, "150 numbers by URL with sequential"),
+        ("/race", {}, "75 numbers by URL with sequential and sync"),
+        ("/race", {"strategies": "sync,sequential"}, "75 numbers by URL with sequential and sync"),
+        ("/race", {"strategies": "gather,sync"}, "150 numbers by URL with sync"),
+        ("/race", {"strategies": "sequential,index"}, "150 numbers by URL with sequential"),
+    ],
+)
+def test_the_slow_strategies_take_a_range_that_they_can_finish(
+    handle: Handle, pokeapi: PokeAPI, path: str, query: dict[str, str], allowed: str
+) -> None:
+    reply = handle(http_event(path, range="1-151", **query))
+    body = json.loads(reply["body"])
+    assert reply["statusCode"] == 400
+    assert body["field"] == "range"
+    assert body["given"] == "1-151"
+    assert body["allowed"] == f"up to {allowed}; {GATHER_AND_INDEX}"
+    assert body["detail"].endswith("(151 numbers)")
+    assert pokeapi.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "count"),
+    [
+        ("/pokemon", {"strategy": "sync"}, 3),
+        ("/pokemon", {"strategy": "gather"}, 4),
+        ("/race", {"strategies": "gather,sync"}, 3),
+        ("/race", {"strategies": "sequential,sync"}, 1),
+        ("/race", {"strategies": "gather,index"}, 4),
+    ],
+)
+def test_each_strategy_takes_as_many_numbers_as_the_deployment_allows(
+    load_app: LoadApp, path: str, query: dict[str, str], count: int
+) -> None:
+    app = load_app(MAX_SEQUENTIAL_NUMBERS="3", MAX_NUMBERS="4")
+    for numbers in range(1, 6):
+        event = http_event(path, range=f"1-{numbers}", **query)
+        status = 200 if numbers <= count else 400
+        assert app.handler(event, Context())["statusCode"] == status
+
+
+def test_the_page_of_a_race_shows_how_many_numbers_it_takes(handle: Handle) -> None:
+    reply = handle(http_event("/race", BROWSER, range="1-76"))
+    assert reply["statusCode"] == 400
+    assert "up to 75 numbers by URL with sequential and sync" in reply["body"]
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "sync"])
+def test_without_a_url_the_slow_strategies_take_any_range(load_app: LoadApp, strategy: str) -> None:
+    app = load_app(MAX_SEQUENTIAL_NUMBERS="1")
+    assert app.handler({"range": "1-3", "strategy": strategy}, Context())["count"] == 3
 
 
 @pytest.mark.parametrize(
@@ -206,9 +419,9 @@ def test_a_race_as_text_is_a_line_for_each_strategy(handle: Handle) -> None:
             f"path: got '/pokemons', allowed: {PATHS}",
         ),
         (
-            http_event("/race", method="HEAD"),
+            http_event("/race", method="PUT"),
             405,
-            "method: got 'HEAD', allowed: GET",
+            "method: got 'PUT', allowed: GET, HEAD",
         ),
         (
             http_event("/pokemon", limit="3"),
@@ -292,15 +505,59 @@ def test_the_description_for_people(handle: Handle, pokeapi: PokeAPI) -> None:
 
 def test_the_reply_to_a_wrong_method_names_the_right_one(handle: Handle) -> None:
     reply = handle(http_event("/pokemon", method="PUT"))
-    assert header_of(reply, "Allow") == "GET"
+    assert header_of(reply, "Allow") == "GET, HEAD"
 
 
 def test_a_complete_reply_may_be_cached_for_a_day(handle: Handle) -> None:
     first = handle(http_event("/pokemon", range="1-3"))
     second = handle(http_event("/pokemon", range="1-3"))
-    assert header_of(first, "Cache-Control") == "public, max-age=86400"
+    assert header_of(first, "Cache-Control") == PUBLIC
     assert header_of(first, "ETag") == header_of(second, "ETag")
     assert json.loads(first["body"])["timing"] != json.loads(second["body"])["timing"]
+
+
+PUBLIC = "public, max-age=86400"
+PRIVATE = "private, max-age=86400"
+
+
+@pytest.mark.parametrize("shape", ["http-api", "rest-api"])
+@pytest.mark.parametrize(
+    ("context", "cache_control"),
+    [
+        ({"authorizer": {}}, PUBLIC),
+        ({"authorizer": None}, PUBLIC),
+        ({"identity": {"userArn": None, "apiKey": None, "sourceIp": "203.0.113.7"}}, PUBLIC),
+        ({"identity": None}, PUBLIC),
+        ({"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/ash"}}}, PRIVATE),
+        ({"authorizer": {"jwt": {"claims": {"sub": "ash"}, "scopes": None}}}, PRIVATE),
+        ({"authorizer": {"principalId": "ash", "integrationLatency": 3}}, PRIVATE),
+        ({"identity": {"userArn": "arn:aws:iam::123456789012:user/ash"}}, PRIVATE),
+        ({"identity": {"apiKey": "secret"}}, PRIVATE),
+        ({"identity": {"clientCert": {"subjectDN": "CN=ash"}}}, PRIVATE),
+        ({"authentication": {"clientCert": {"subjectDN": "CN=ash"}}}, PRIVATE),
+    ],
+)
+def test_a_reply_to_a_caller_whom_the_api_knows_is_for_that_caller_alone(
+    handle: Handle, shape: str, context: dict[str, Any], cache_control: str
+) -> None:
+    event = shaped_event(shape, "/pokemon", range="1-3")
+    event["requestContext"] |= context
+    assert header_of(handle(event), "Cache-Control") == cache_control
+
+
+@pytest.mark.parametrize("shape", ["http-api", "alb-multi-value"])
+@pytest.mark.parametrize("path", ["/", "/openapi.yaml", "/pokemon/151"])
+@pytest.mark.parametrize(
+    "header",
+    ["Authorization", "X-Api-Key", "X-Amzn-Oidc-Identity", "X-Amzn-Mtls-Clientcert-Subject"],
+)
+def test_a_reply_to_a_request_with_credentials_is_for_that_caller_alone(
+    handle: Handle, shape: str, path: str, header: str
+) -> None:
+    event = shaped_event(shape, path)
+    assert header_of(handle(event), "Cache-Control") == PUBLIC
+    add_header(event, header, "secret")
+    assert header_of(handle(event), "Cache-Control") == PRIVATE
 
 
 def test_the_etag_depends_on_the_names_and_on_the_content_type(handle: Handle) -> None:
@@ -313,18 +570,15 @@ def test_the_etag_depends_on_the_names_and_on_the_content_type(handle: Handle) -
     assert len(tags) == 3
 
 
-@pytest.mark.parametrize("name", ["http-api", "rest-api", "function-url", "alb", "alb-multi-value"])
+@every_shape
 @pytest.mark.parametrize("template", ["{}", '"other", {}', "*"])
 def test_a_caller_that_has_the_names_gets_304_and_no_body(
-    handle: Handle, name: str, template: str
+    handle: Handle, shape: str, template: str
 ) -> None:
-    event = sample(name)
+    event = sample(shape)
     first = handle(event)
     if_none_match = template.format(header_of(first, "ETag"))
-    if "multiValueHeaders" in event:
-        event["multiValueHeaders"]["If-None-Match"] = [if_none_match]
-    else:
-        event["headers"]["If-None-Match"] = if_none_match
+    add_header(event, "If-None-Match", if_none_match)
     reply = handle(event)
     assert reply["statusCode"] == 304
     assert reply["body"] == ""

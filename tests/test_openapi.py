@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from pokemon_names.model import FIELDS, STRATEGIES, Reason
+from pokemon_names.model import DEFAULT_RACE_RANGE, DEFAULT_RANGE, FIELDS, STRATEGIES, Reason
 from pokemon_names.sources import responses
 from pokemon_names.views import pages
 from tests.conftest import Handle, LoadApp, http_event
@@ -102,6 +102,12 @@ def test_every_field_is_described_and_no_other(handle: Handle, path: str) -> Non
     assert described == accepted
 
 
+def test_the_default_ranges_are_described() -> None:
+    assert PARAMETERS["range"]["schema"]["default"] == DEFAULT_RANGE
+    assert PARAMETERS["raceRange"]["schema"]["default"] == DEFAULT_RACE_RANGE
+    assert PARAMETERS["raceRange"]["example"] == DEFAULT_RACE_RANGE
+
+
 def test_every_strategy_is_described_and_no_other() -> None:
     assert PARAMETERS["strategy"]["schema"]["enum"] == list(STRATEGIES)
     assert SCHEMAS["Report"]["properties"]["strategy"]["enum"] == list(STRATEGIES)
@@ -126,6 +132,7 @@ def test_every_status_is_described_and_no_other() -> None:
     [
         (200, None, {}),
         (200, None, {"accept": "text/plain"}),
+        (200, None, {"authorization": "secret"}),
         (304, None, {"if-none-match": "*"}),
         (400, None, {"limit": "3"}),
         (404, answers.text(404, "Not Found"), {}),
@@ -152,6 +159,8 @@ def test_every_reply_is_as_described(  # noqa: PLR0913, PLR0917  the cases' valu
     method = options.get("method", "GET")
     event = http_event(path.format(number=1), options.get("accept"), method, **query)
     event["headers"]["if-none-match"] = options.get("if-none-match", "")
+    if "authorization" in options:
+        event["headers"]["authorization"] = options["authorization"]
     reply = load_app().handler(event, Context(seconds=options.get("seconds", 30.0)))
     described = described_replies(path)
     if status in described:

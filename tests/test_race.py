@@ -30,6 +30,11 @@ def test_the_picture_alone(tmp_path: Path) -> None:
     assert len(rows) == 3 + 3 + 3 + 1
 
 
+def test_a_race_of_all_strategies_takes_longer_ranges_than_by_url(tmp_path: Path) -> None:
+    done = race(tmp_path / "race.html", "--range", "1-150", "--delay", "0")
+    assert done.returncode == 0
+
+
 def test_the_page_shows_why_a_range_is_bad(tmp_path: Path) -> None:
     page = tmp_path / "race.html"
     assert race(page, "--range", "x").returncode == 1

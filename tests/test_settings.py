@@ -68,7 +68,14 @@ def test_a_file_without_certificates_ends_the_init(
 
 
 @pytest.mark.parametrize(
-    "name", ["MAX_CONCURRENCY", "MAX_NUMBERS", "MAX_BODY_BYTES", "CHUNK_NUMBERS"]
+    "name",
+    [
+        "MAX_CONCURRENCY",
+        "MAX_NUMBERS",
+        "MAX_SEQUENTIAL_NUMBERS",
+        "MAX_BODY_BYTES",
+        "CHUNK_NUMBERS",
+    ],
 )
 @pytest.mark.parametrize("given", ["", "0", "-1", "1.5", "many"])
 def test_a_count_is_a_whole_number_from_1(name: str, given: str) -> None:

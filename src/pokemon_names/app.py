@@ -45,6 +45,7 @@ cache = Cache(settings.cache_seconds, table, telemetry.cache_error)
 bucket = Bucket(settings.results_bucket) if settings.results_bucket else None
 deployment = Deployment(
     max_numbers=settings.max_numbers,
+    max_sequential_numbers=settings.max_sequential_numbers,
     chunk_numbers=min(settings.chunk_numbers, settings.max_numbers),
     bucket=bucket,
 )
@@ -87,7 +88,8 @@ async def _run_jobs(source: Source[Any], deadline: float) -> list[JobResult]:
     results = []
     for index, job in enumerate(jobs):
         now = time.monotonic()
-        fair_share = (deadline - now) / (len(jobs) - index)
+        shares = sum(other.shares for other in jobs[index:])
+        fair_share = (deadline - now) * job.shares / shares
         results.append(await _run_job(job, window, now + fair_share))
     return results
 

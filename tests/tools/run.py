@@ -45,12 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def answer(event: Mapping[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def answer(
+    event: Mapping[str, Any], options: argparse.Namespace, **environment: str
+) -> dict[str, Any]:
     """Return the handler's reply to an event, with the PokeAPI that the options describe."""
     local = nullcontext(None) if options.live else serving(pokeapi.service(options))
     logs = sys.stderr.fileno() if options.logs else subprocess.DEVNULL
     with local as port:
-        environment = {}
         if port is not None:
             environment["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
         return _invoke(event, environment, logs)

@@ -34,6 +34,7 @@ class Deployment(msgspec.Struct, frozen=True):
     """What differs between deployments: limits, and where reports are stored, if anywhere."""
 
     max_numbers: int = 1500
+    max_sequential_numbers: int = 150
     chunk_numbers: int = 500
     bucket: Bucket | None = None
 
@@ -42,11 +43,13 @@ class Job(msgspec.Struct, frozen=True):
     """A request of an event, or why there is none.
 
     Where nobody waits for the report, it is stored under the `key`, as what `contents` returns.
+    Where the jobs run one at a time, each has so many `shares` of the time.
     """
 
     request: Request | InvalidRequest
     key: str | None = None
     contents: Callable[[Report], Any] = Report.as_dict
+    shares: int = 1
 
 
 class JobResult(msgspec.Struct, frozen=True):

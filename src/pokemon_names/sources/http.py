@@ -7,6 +7,8 @@ GET /race?range=…         every strategy on the same range, one after another,
 GET /                     all of this, described for people
 GET /openapi.yaml         the same, for programs
 
+HEAD is answered as GET is, without the body. A stage or a base path may stand before each path.
+
 responses.py makes the replies. The shapes of the events:
 https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
@@ -19,7 +21,7 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from pokemon_names.model import STRATEGIES, InvalidRequest, Request
+from pokemon_names.model import DEFAULT_RACE_RANGE, STRATEGIES, InvalidRequest, Request
 from pokemon_names.sources import responses
 from pokemon_names.sources.base import (
     Deployment,
@@ -33,6 +35,13 @@ from pokemon_names.sources.base import (
 from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
 
 _PATHS = "/, /pokemon, /pokemon/{number}, /race, /openapi.yaml"
+_ROUTES = {"pokemon", "race", "openapi.yaml"}
+_METHODS = ("GET", "HEAD")
+# The strategies that fetch one number after another, and their shares of a race's time. The others
+# have one share each.
+_SLOW = {"sequential": 2, "sync": 2}
+_ANYBODY = {"sourceIp", "userAgent"}  # of a REST API's identity, what any caller has
+_CALLER_HEADERS = ("authorization", "x-api-key", "x-amzn-oidc-", "x-amzn-mtls-")
 _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
 
 
@@ -40,17 +49,56 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request, whichever shape it came in."""
 
     method: str
-    path: list[str]
+    path: str
     query: dict[str, str]
     headers: dict[str, str]
-    request_id: str | None
+    context: dict[str, Any]
     takes_multi_value_headers: bool
+
+    @property
+    def route(self) -> list[str]:
+        """The segments of the path from the first of _ROUTES on, and none for the root.
+
+        What is before them is a stage or a base path. The root is `/`, the stage, or where there is
+        a custom domain, a base path with a slash at its end.
+        """
+        path = unquote(self.path)
+        segments = path.strip("/").split("/")
+        for index, segment in enumerate(segments):
+            if segment in _ROUTES:
+                return segments[index:]
+        context = _texts(self.context)
+        stage = context.get("stage", "")
+        if path in {"", "/", f"/{stage}", f"/{stage}/"}:
+            return []
+        has_custom_domain = context.get("domainPrefix") != context.get("apiId")
+        if has_custom_domain and path.endswith("/"):
+            return []
+        return segments
+
+    @property
+    def url_path(self) -> str:
+        """The path in the caller's URL: that of a REST API's event lacks the stage."""
+        return _texts(self.context).get("path", self.path)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether nothing in the request says who sent it."""
+        if self.context.get("authorizer") or self.context.get("authentication"):
+            return False
+        identity = self.context.get("identity")
+        if not isinstance(identity, dict):
+            identity = {}
+        if any(identity[name] for name in identity.keys() - _ANYBODY):  # null where unknown
+            return False
+        return not any(name.startswith(_CALLER_HEADERS) for name in self.headers)
 
 
 class Http(Source[HttpRequest]):
     """An HTTP request and its reply."""
 
     caller_timeout: ClassVar[float] = 29.0  # a REST API's; an HTTP API waits for 30 s
+    logs_reply: ClassVar[bool] = False  # a page
 
     @classmethod
     def from_event(cls, event: Event, deployment: Deployment) -> Self | None:
@@ -61,7 +109,7 @@ class Http(Source[HttpRequest]):
         if "http" in context:
             return cls(_from_http_api(event, context), deployment)
         if "elb" in context:
-            return cls(_from_alb(event), deployment)
+            return cls(_from_alb(event, context), deployment)
         if "httpMethod" in event:
             return cls(_from_rest_api(event, context), deployment)
         return None
@@ -69,21 +117,22 @@ class Http(Source[HttpRequest]):
     @property
     def correlation_id(self) -> str | None:
         """API Gateway's request id, or AWS's own part of X-Amzn-Trace-Id: callers may add to it."""
-        if self.event.request_id:
-            return self.event.request_id
+        request_id = _texts(self.event.context).get("requestId")
+        if request_id:
+            return request_id
         trace_id = _TRACE_ID.search(self.event.headers.get("x-amzn-trace-id", ""))
         return trace_id[0] if trace_id else None
 
     @property
     def is_race(self) -> bool:
         """Whether the strategies race."""
-        return self.event.path == ["race"]
+        return self.event.route == ["race"]
 
     one_at_a_time = is_race
 
     def jobs(self) -> list[Job]:
         """Return one job, for a race one for each strategy, and none where nothing is fetched."""
-        match self.event.path:
+        match self.event.route:
             case ["pokemon"]:
                 fixed_fields: list[dict[str, Any]] = [{}]
             case ["pokemon", number]:
@@ -92,28 +141,34 @@ class Http(Source[HttpRequest]):
                 fixed_fields = [{"range": number}]
             case ["race"]:
                 fixed_fields = list(map(_race_fields, self._racing()))
-            case [""] | ["openapi.yaml"]:
+            case [] | ["openapi.yaml"]:
                 fixed_fields = []
-            case path:
-                raise UnknownPath("path", "/" + "/".join(path), _PATHS)
-        if self.event.method != "GET":
-            raise WrongMethod("method", self.event.method, "GET")
-        return [Job(self._parse(fixed)) for fixed in fixed_fields]
+            case _:
+                raise UnknownPath("path", self.event.path, _PATHS)
+        if self.event.method not in _METHODS:
+            raise WrongMethod("method", self.event.method, ", ".join(_METHODS))
+        requests = [self._parse(fixed) for fixed in fixed_fields]
+        self._check_slow(requests)
+        return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return the response in the shape that the caller takes."""
         response = self._respond(results)
+        if self.event.method == "HEAD":
+            response = msgspec.structs.replace(response, body="")
         return responses.to_reply(
-            response, multi_value_headers=self.event.takes_multi_value_headers
+            response,
+            is_public=self.event.is_public,
+            multi_value_headers=self.event.takes_multi_value_headers,
         )
 
     def _respond(self, results: Sequence[JobResult]) -> Response:
         accept = self.event.headers.get("accept", "")
         query = self.event.query
         if not results:
-            if self.event.path == ["openapi.yaml"]:
+            if self.event.route == ["openapi.yaml"]:
                 return responses.description()
-            return responses.documentation()
+            return responses.documentation(self.event.url_path)
         error = results[0].error
         if isinstance(error, InvalidRequest):
             return responses.refusal(error, query, accept, is_race=self.is_race)
@@ -134,14 +189,33 @@ class Http(Source[HttpRequest]):
     def _parse(self, fixed: Mapping[str, Any]) -> Request:
         """Return the request of the query, but for the fields that the path sets."""
         query = self.event.query
-        path = self.event.path[0]
+        route = self.event.route[0]
         for name in fixed:
             if name in query:
-                raise InvalidRequest(name, query[name], f"nothing, /{path} sets it")
+                raise InvalidRequest(name, query[name], f"nothing, /{route} sets it")
         fields = {**query, **fixed}
         if self.is_race:
             fields.pop("strategies", None)
+            fields.setdefault("range", DEFAULT_RACE_RANGE)
         return Request.parse(fields, self.deployment.max_numbers)
+
+    def _check_slow(self, requests: Sequence[Request]) -> None:
+        """Raise InvalidRequest for more numbers than the slow strategies can fetch in time.
+
+        They share the time that the caller waits.
+        """
+        slow = [request for request in requests if request.strategy in _SLOW]
+        if not slow:
+            return
+        allowed_count = self.deployment.max_sequential_numbers // len(slow)
+        count = len(slow[0].numbers)
+        if count > allowed_count:
+            strategies = " and ".join(request.strategy for request in slow)
+            allowed = (
+                f"up to {allowed_count:,} numbers by URL with {strategies}; "
+                f"gather and index take {self.deployment.max_numbers:,}"
+            )
+            raise InvalidRequest("range", slow[0].range, allowed, f"{count:,} numbers")
 
 
 def _race_fields(strategy: str) -> dict[str, Any]:
@@ -151,16 +225,13 @@ def _race_fields(strategy: str) -> dict[str, Any]:
 def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
     """Read payload format 2.0, of an HTTP API or a Function URL."""
     fields = _texts(event)
-    context_fields = _texts(context)
     http_fields = _texts(context["http"])
-    stage = context_fields.get("stage")
-    path = fields.get("rawPath", "")
     return HttpRequest(
         method=http_fields.get("method", ""),
-        path=_split_path(path.removeprefix(f"/{stage}")),
+        path=fields.get("rawPath", ""),
         query=_query(event),
         headers=_headers(event),
-        request_id=context_fields.get("requestId"),
+        context=context,
         takes_multi_value_headers=False,
     )
 
@@ -168,41 +239,33 @@ def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
 def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
     """Read payload format 1.0, of a REST API."""
     fields = _texts(event)
-    context_fields = _texts(context)
-    path = fields.get("path", "")
     return HttpRequest(
         method=fields.get("httpMethod", ""),
-        path=_split_path(path),
+        path=fields.get("path", ""),
         query=_query(event),
         headers=_headers(event),
-        request_id=context_fields.get("requestId"),
+        context=context,
         takes_multi_value_headers=False,
     )
 
 
-def _from_alb(event: Event) -> HttpRequest:
+def _from_alb(event: Event, context: dict[str, Any]) -> HttpRequest:
     """Read an ALB's event, the one whose query is not URL-decoded.
 
     An ALB that sends multi-value headers takes no others in the reply.
     """
     fields = _texts(event)
-    path = fields.get("path", "")
     query = {}
     for name, value in _query(event).items():
         query[unquote_plus(name)] = unquote_plus(value)
     return HttpRequest(
         method=fields.get("httpMethod", ""),
-        path=_split_path(path),
+        path=fields.get("path", ""),
         query=query,
         headers=_headers(event),
-        request_id=None,
+        context=context,
         takes_multi_value_headers="multiValueHeaders" in event,
     )
-
-
-def _split_path(path: str) -> list[str]:
-    decoded = unquote(path)
-    return decoded.strip("/").split("/")
 
 
 def _query(event: Event) -> dict[str, str]:

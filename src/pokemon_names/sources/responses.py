@@ -31,7 +31,7 @@ NAMES_TYPES = (JSON, TEXT)
 RACE_TYPES = (JSON, TEXT, HTML)
 
 _DESCRIPTION = Path(__file__).parents[1] / "views" / "openapi.yaml"
-_CACHEABLE = {"Cache-Control": "public, max-age=86400"}  # as PokeAPI's own
+_CACHE_AGE = "max-age=86400"  # as PokeAPI's own
 _QUALITY = re.compile(r";\s*q=([01](?:\.\d{1,3})?)")
 _LATE_REASONS = {"not_found", "timeout", "deadline"}
 _PROBLEMS = {
@@ -59,17 +59,26 @@ class Response(msgspec.Struct, frozen=True):
     content_type: str
     body: str
     headers: Mapping[str, str] = {}
+    is_cacheable: bool = False
 
 
-def to_reply(response: Response, *, multi_value_headers: bool) -> dict[str, Any]:
-    """Return what API Gateway, a Function URL or an ALB takes."""
+def to_reply(response: Response, *, is_public: bool, multi_value_headers: bool) -> dict[str, Any]:
+    """Return what API Gateway, a Function URL or an ALB takes.
+
+    A reply that is not public may be stored by its caller alone: a shared cache would serve it to
+    those whom the API refuses.
+    """
+    cache_control = "no-store"
+    if response.is_cacheable:
+        scope = "public" if is_public else "private"
+        cache_control = f"{scope}, {_CACHE_AGE}"
     content_type = response.content_type
     if content_type in {TEXT, HTML}:
         content_type += "; charset=utf-8"
     headers = {
         "Content-Type": content_type,
         "Vary": "Accept",
-        "Cache-Control": "no-store",
+        "Cache-Control": cache_control,
         **response.headers,
     }
     reply = {
@@ -91,15 +100,16 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
         return _problem(problem, {"detail": _PROBLEMS[problem], **report.as_dict()})
     content_type = negotiate(accept, NAMES_TYPES)
     headers: dict[str, str] = {}
-    if not report.failures and not report.request.fresh:
+    is_cacheable = not report.failures and not report.request.fresh
+    if is_cacheable:
         tag = _entity_tag(content_type, report.names)
-        headers = {"ETag": tag, **_CACHEABLE}
+        headers = {"ETag": tag}
         if _matches(tag, if_none_match):
-            return Response(HTTPStatus.NOT_MODIFIED, content_type, "", headers)
+            return Response(HTTPStatus.NOT_MODIFIED, content_type, "", headers, is_cacheable)
     body = json.dumps(report.as_dict())
     if content_type == TEXT:
         body = _lines(report.names)
-    return Response(HTTPStatus.OK, content_type, body, headers)
+    return Response(HTTPStatus.OK, content_type, body, headers, is_cacheable)
 
 
 def race(reports: Sequence[Report], query: Query, accept: str) -> Response:
@@ -130,7 +140,7 @@ def refusal(error: InvalidRequest, query: Query, accept: str, *, is_race: bool) 
     if isinstance(error, UnknownPath):
         return _problem(HTTPStatus.NOT_FOUND, fields)
     if isinstance(error, WrongMethod):
-        return _problem(HTTPStatus.METHOD_NOT_ALLOWED, fields, {"Allow": "GET"})
+        return _problem(HTTPStatus.METHOD_NOT_ALLOWED, fields, {"Allow": error.allowed})
     if is_race and negotiate(accept, RACE_TYPES) == HTML:
         return _race_page(HTTPStatus.BAD_REQUEST, query, str(error), [])
     return _problem(HTTPStatus.BAD_REQUEST, fields)
@@ -139,15 +149,15 @@ def refusal(error: InvalidRequest, query: Query, accept: str, *, is_race: bool) 
 def description() -> Response:
     """Return the description of the API for programs."""
     text = _DESCRIPTION.read_text(encoding="utf-8")
-    return Response(HTTPStatus.OK, "application/yaml", text, _CACHEABLE)
+    return Response(HTTPStatus.OK, "application/yaml", text, is_cacheable=True)
 
 
-def documentation() -> Response:
-    """Return the description of the API for people."""
+def documentation(url_path: str) -> Response:
+    """Return the description of the API for people, which they see under the path."""
     from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
 
-    headers = {**_CACHEABLE, **pages.HEADERS}
-    return Response(HTTPStatus.OK, HTML, pages.documentation(), headers)
+    body = pages.documentation(url_path)
+    return Response(HTTPStatus.OK, HTML, body, pages.HEADERS, is_cacheable=True)
 
 
 def race_line(entry: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from pokemon_names.model import DEFAULT_RANGE, STRATEGIES, Found
+from pokemon_names.model import DEFAULT_RACE_RANGE, STRATEGIES, Found
 from pokemon_names.report import Report, speedups
 from pokemon_names.views.svg import svg
 from pokemon_names.views.waterfall import Lane, format_duration
@@ -58,9 +58,16 @@ def race(query: Mapping[str, str], message: str, reports: Sequence[Report]) -> s
     return _document("All at once, or one after another?", body)
 
 
-def documentation() -> str:
-    """Return the page that describes the API; `make docs` makes it of openapi.yaml."""
+def documentation(url_path: str) -> str:
+    """Return the page that describes the API; `make docs` makes it of openapi.yaml.
+
+    Its links are relative, so that a stage or a base path stays before them. Without a slash at the
+    end of the page's path, as in `/prod`, they begin with its last segment.
+    """
     body = _DOCUMENTATION.read_text(encoding="utf-8")
+    last_segment = escape(url_path.rpartition("/")[2])
+    if last_segment:
+        body = body.replace('href="', f'href="./{last_segment}/')
     return _document("The names of Pokémon, all at once", body)
 
 
@@ -93,7 +100,7 @@ def _form(query: Mapping[str, str], message: str, reports: Sequence[Report]) -> 
         alert = f'<p class="alert" id="message" role="alert">{escape(message)}</p>'
         if not reports:
             invalid = ' aria-invalid="true" aria-describedby="message"'
-    value = escape(query.get("range", DEFAULT_RANGE))
+    value = escape(query.get("range", DEFAULT_RACE_RANGE))
     attributes = f'name="range" value="{value}" autocomplete="off" spellcheck="false"{invalid}'
     choices = "".join(_choices(query))
     return f"""{alert}
