@@ -171,7 +171,7 @@ def test_invoke_with_a_batch_of_messages(
 def test_invoke_with_a_chunk(built: Mapping[str, str], options: list[str]) -> None:
     summary = invoke(built, options, "states-fetch")
     assert summary["complete"] is True
-    assert summary["count"] == 500
+    assert summary["count"] == 67
 
 
 @pytest.mark.parametrize("name", ["states-plan", "states-merge"])

@@ -116,13 +116,15 @@ def test_asynchronous(
 def test_tasks(handle_with_bucket: Handle, read_reports: ReadReports) -> None:
     plan = handle_with_bucket(sample("states-plan"))
     assert plan["request"] == {"range": "1-1025,10001-10326", "strategy": "gather", "fresh": False}
-    assert plan["chunks"] == {"key": "runs/every-name-2026-11-22/chunks.json", "count": 3}
+    assert plan["folder"] == "runs/every-name-2026-11-22/20261122T220000.000000Z"
+    assert plan["chunks"] == {"key": f"{plan['folder']}/chunks.json", "count": 20}
     chunk = handle_with_bucket(sample("states-fetch"))
     assert chunk["complete"] is True
-    assert chunk["count"] == 500
+    assert chunk["count"] == 67
     merged = handle_with_bucket(sample("states-merge"))
-    assert merged["count"] == 500
-    assert merged["failures"] == {"chunk": 851}
+    assert merged["count"] == 67
+    assert merged["failures"] == {"chunk": 1284}
+    assert merged["enough"] is False
     (report,) = read_reports().values()
     assert list(report) == FIELDS
 

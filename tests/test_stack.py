@@ -12,16 +12,22 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import DefaultConfig
 from moto.events.models import Rule
 from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer import (
+    result_writer_decl,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from tests import stack
 from tests.conftest import NAMES, REGION, LoadApp, ReadReports, account, reports_in, sample
@@ -56,30 +62,37 @@ Event = dict[str, Any]
 class Lambda:
     """One environment, which handles one event at a time, and the events that wait for it.
 
-    `deaths` is how often the environment dies of a chunk, by the chunk's key.
+    `deaths` is how often the environment dies of an event first, and `throttles` how often the
+    event is refused before that, both by `name_of` the event.
     """
 
     def __init__(self, app: ModuleType, failures_queue: str) -> None:
         self.waiting: list[Event] = []
         self.deaths: dict[str, int] = {}
+        self.throttles: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self._app = app
         self._failures_queue = failures_queue
         self._one_at_a_time = threading.Lock()
 
     def handle(self, event: Event) -> dict[str, Any]:
-        key = event.get("key", "")
+        name = name_of(event)
         with self._one_at_a_time:
-            self.calls[key] += 1
-            if self.calls[key] <= self.deaths.get(key, 0):
+            self.calls[name] += 1
+            if self.calls[name] <= self.deaths.get(name, 0):
                 raise MemoryError
             reply: dict[str, Any] = self._app.handler(event, Context())
             return reply
 
     def invoke(self, body: str, response_headers: dict[str, str]) -> bytes:
         """Return what the Invoke API does."""
+        event = json.loads(body)
+        name = name_of(event)
+        if self.throttles[name]:
+            self.throttles[name] -= 1
+            raise LambdaClientError("TooManyRequestsException", "Rate Exceeded.")
         try:
-            reply = self.handle(json.loads(body))
+            reply = self.handle(event)
         except Exception as error:  # noqa: BLE001  as Lambda does
             response_headers["x-amz-function-error"] = "Unhandled"
             reply = {"errorType": type(error).__name__, "errorMessage": str(error)}
@@ -106,6 +119,12 @@ class Lambda:
             else:
                 return None
         return last_error
+
+
+def name_of(event: Event) -> str:
+    """Return a name for what the event is: a chunk's file, or a task of the state machine."""
+    key: str = event.get("key") or event.get("task", "")
+    return key.rpartition("/")[2]
 
 
 @pytest.fixture
@@ -136,7 +155,7 @@ def made() -> Iterator[Made]:
 @pytest.fixture
 def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> Lambda:
     """Lead moto's calls to the handler."""
-    app = load_app(RESULTS_BUCKET=made["Bucket"], CHUNK_NUMBERS="100")
+    app = load_app(RESULTS_BUCKET=made["Bucket"])
     running = Lambda(app, made["Failures"])
 
     def invoke(
@@ -149,6 +168,13 @@ def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> L
     ) -> bytes:
         return running.invoke(body, response_headers)
 
+    write = result_writer_decl.ResultWriter.eval
+
+    def write_results(writer: Any, env: Environment) -> None:
+        """Write where the state's input says, as AWS does; moto would look into the results."""
+        env.stack.append(env.states.get_input())
+        write(writer, env)
+
     def publish(_: Any, _name: str, message: str, **__: Any) -> None:
         event = sample("sns")
         event["Records"][0]["Sns"]["Message"] = message
@@ -158,6 +184,7 @@ def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> L
         if rule.event_pattern.matches_event(event):
             running.waiting.append(as_aws_sends_it(event))
 
+    monkeypatch.setattr(result_writer_decl.ResultWriter, "eval", write_results)
     monkeypatch.setattr(LambdaSimpleBackend, "invoke", invoke)
     monkeypatch.setattr(LambdaSimpleBackend, "send_sns_message", publish)
     monkeypatch.setattr(Rule, "send_to_targets", match)
@@ -315,30 +342,116 @@ def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
 ) -> None:
     mewtwo = answers.json('{"name": "mewtwo"}')
     pokeapi.answers[150] = answers.first(answers.status(400), then=mewtwo)
-    running.deaths = {"runs/all/4.json": 1, "runs/all/7.json": 99}
+    running.deaths = {"4.json": 1, "7.json": 99}
     execution = execute(made, "all", range=EVERYTHING)
     assert execution["status"] == "SUCCEEDED", execution
     report = read_reports()["results/states/all.json"]
-    failed = list(NAMES)[700:800]
+    failed = list(NAMES)[472:540]
     assert report["names"] == [name for number, name in NAMES.items() if number not in failed]
     assert [failure["number"] for failure in report["failures"]] == failed
     assert {failure["reason"] for failure in report["failures"]} == {"chunk"}
     assert report["range"] == EVERYTHING
     assert report["strategy"] == "gather"
     assert report["complete"] is False
-    assert report["count"] == 1251
+    assert report["count"] == 1283
     assert list(report["timing"]) == TIMING
     assert {key: calls for key, calls in running.calls.items() if calls > 1} == {
-        "": 2,  # plan and merge
-        "runs/all/1.json": 2,
-        "runs/all/4.json": 2,
-        "runs/all/7.json": 4,
+        "2.json": 2,
+        "4.json": 2,
+        "7.json": 4,
     }
     assert len(waits) == 5
     output = json.loads(execution["output"])
     assert output["key"] == "results/states/all.json"
-    assert output["count"] == 1251
-    assert output["failures"] == {"chunk": 100}
+    assert output["count"] == 1283
+    assert output["failures"] == {"chunk": 68}
+
+
+def items_of_map(execution: dict[str, Any]) -> dict[str, int]:
+    """Return how many chunks ended in which way."""
+    states = boto3.client("stepfunctions")
+    (run,) = states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+    return dict(states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"])
+
+
+def test_chunks_that_lack_few_names_do_not_fail(
+    made: Made,
+    running: Lambda,
+    read_reports: ReadReports,
+    pokeapi: PokeAPI,
+    waits: list[float],
+) -> None:
+    bad = list(range(10, 210, 20))
+    for number in bad:
+        pokeapi.answers[number] = answers.status(403)
+    execution = execute(made, "few", range="1-200")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert items_of_map(execution)["succeeded"] == 20
+    assert items_of_map(execution)["failed"] == 0
+    assert len(waits) == 3 * len(bad)
+    assert json.loads(execution["output"])["failures"] == {"bad_status": 10}
+    report = read_reports()["results/states/few.json"]
+    assert [failure["number"] for failure in report["failures"]] == bad
+    assert running.calls["merge"] == 1
+
+
+def cause_of(execution: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary that the cause ends with, once it has told that a redrive is useless."""
+    advice, brace, summary = execution["cause"].partition("{")
+    assert "start a new execution" in advice
+    report: dict[str, Any] = json.loads(brace + summary)
+    return report
+
+
+@pytest.mark.usefixtures("running", "waits")
+def test_where_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
+    made: Made, read_reports: ReadReports, pokeapi: PokeAPI
+) -> None:
+    for number in (3, 30):
+        pokeapi.answers[number] = answers.status(403)
+    execution = execute(made, "many", range="1-8,30")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "TooManyFailed"
+    assert items_of_map(execution)["failed"] == 0
+    assert cause_of(execution)["failures"] == {"bad_status": 2}
+    assert cause_of(execution)["key"] == "results/states/many.json"
+    assert read_reports()["results/states/many.json"]["count"] == 7
+
+
+def test_a_throttled_task_has_attempts_beside_those_of_one_that_fails(
+    made: Made, running: Lambda, waits: list[float]
+) -> None:
+    running.throttles = Counter({"plan": 8, "0.json": 8, "merge": 8})
+    running.deaths = {"plan": 3, "0.json": 3, "merge": 3}
+    execution = execute(made, "busy", range="1-3")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert running.calls == {"plan": 4, "0.json": 4, "1.json": 1, "2.json": 1, "merge": 4}
+    assert len(waits) == 3 * (8 + 3)
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_chunk_that_is_throttled_for_good_has_no_report(
+    made: Made, running: Lambda, read_reports: ReadReports
+) -> None:
+    running.throttles = Counter({"0.json": 9})
+    execution = execute(made, "busy", range="1-10")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert items_of_map(execution)["failed"] == 1
+    (failure,) = read_reports()["results/states/busy.json"]["failures"]
+    assert (failure["number"], failure["reason"]) == (1, "chunk")
+
+
+@pytest.mark.usefixtures("running")
+def test_all_that_an_execution_stores_beside_its_report_is_in_one_folder(made: Made) -> None:
+    execution = execute(made, "x", range="1-2")
+    started = execution["startDate"].astimezone(UTC)
+    bucket = boto3.resource("s3").Bucket(made["Bucket"])
+    keys = [listed.key.split("/") for listed in bucket.objects.filter(Prefix="runs/")]
+    ((_, name, folder),) = {tuple(key[:3]) for key in keys}
+    assert name == "x"
+    assert folder.startswith(f"{started:%Y%m%dT%H%M%S}.")
+    files = sorted(key[-1] for key in keys)
+    assert files == ["0.json", "1.json", "chunks.json", "manifest.json"]
 
 
 def test_where_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
@@ -358,10 +471,10 @@ def test_where_too_many_chunks_fail_the_others_are_merged_and_the_execution_fail
     execution = execute(made, "few", range="1-3")
     assert execution["status"] == "FAILED"
     assert execution["error"] == "TooManyFailed"
-    assert json.loads(execution["cause"])["failures"] == {"chunk": 3}
+    assert cause_of(execution)["failures"] == {"chunk": 3}
     report = read_reports()["results/states/few.json"]
     assert [failure["number"] for failure in report["failures"]] == [1, 2, 3]
-    assert running.calls[""] == 2
+    assert running.calls == {"plan": 1, "merge": 1}
     assert waits == []
 
 
@@ -372,5 +485,5 @@ def test_a_bad_request_fails_the_execution_with_its_own_error(
     assert execution["status"] == "FAILED"
     assert execution["error"] == "InvalidRequest"
     assert "range: got '1-x', allowed: " in execution["cause"]
-    assert running.calls[""] == 1
+    assert running.calls == {"plan": 1}
     assert waits == []

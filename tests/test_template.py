@@ -18,6 +18,7 @@ from pokemon_names.app import MARGIN_SECONDS
 from pokemon_names.model import STRATEGIES, CachedName
 from pokemon_names.settings import Settings
 from pokemon_names.sources.http import Http
+from pokemon_names.sources.stepfunctions import TOLERATED_PERCENT
 from pokemon_names.stores.dynamodb import Table
 from tests import stack
 from tests.conftest import EVENTS, REGION, account, load, sample
@@ -189,7 +190,8 @@ def test_the_state_machine_bounds_what_pokeapi_sees(made: Made) -> None:
     assert "${" not in definition
     states = json.loads(definition)["States"]
     fetch = states["Fetch"]
-    assert (fetch["MaxConcurrency"], fetch["ToleratedFailurePercentage"]) == (3, 10)
+    assert fetch["MaxConcurrency"] == 3
+    assert fetch["ToleratedFailurePercentage"] == TOLERATED_PERCENT
     assert fetch["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
     assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
     tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Merge"]]
@@ -211,6 +213,7 @@ def test_the_state_machines_role(made: Made) -> None:
         "states:StartExecution": f"{machine}:stateMachine:{name}",
         "states:DescribeExecution": f"{machine}:execution:{name}:*",
         "states:StopExecution": f"{machine}:execution:{name}:*",
+        "states:RedriveExecution": f"{machine}:execution:{name}/*",
     }
 
 

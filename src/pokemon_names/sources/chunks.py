@@ -1,6 +1,7 @@
 """A large range in chunks: split, and what came of them merged again."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -18,10 +19,10 @@ class Chunk(msgspec.Struct, frozen=True):
 StoredChunk = tuple[Sequence[int], Fetched | None]
 
 
-def split(numbers: Sequence[int], size: int) -> list[str]:
-    """Return range expressions of at most so many numbers each."""
-    starts = range(0, len(numbers), size)
-    return [format_range(numbers[start : start + size]) for start in starts]
+def split(numbers: Sequence[int], count: int) -> list[str]:
+    """Return so many range expressions, whose sizes differ by at most one."""
+    bounds = [len(numbers) * index // count for index in range(count + 1)]
+    return [format_range(numbers[start:end]) for start, end in pairwise(bounds)]
 
 
 def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:

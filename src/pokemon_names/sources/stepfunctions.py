@@ -3,17 +3,20 @@
     plan   the range -> chunks.json, a list of chunks
     fetch  a chunk -> its results, stored even where they are incomplete; then another attempt
            replaces them
-    merge  chunks.json and the chunks' results -> one report
+    merge  chunks.json and the chunks' results -> one report, and whether it has enough names
 
-Each task depends on its input alone: a second attempt replaces the objects of the first.
+The chunks are stored under runs/NAME/STARTED/, because the name of an execution may be used again
+after 90 days. Each task depends on its input alone: a second attempt, or a redrive, replaces the
+objects of the first. Only TooManyFailed, redriven, fails again: start a new execution.
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 
@@ -36,9 +39,16 @@ from pokemon_names.sources.chunks import Chunk, StoredChunk
 from pokemon_names.sources.messages import results_key
 
 MAX_NUMBERS = 1_000_000  # one report can still hold them in some 100 MB, all of them failed
+MIN_CHUNKS = 20  # so that a chunk is some 5 % of the names, half of what may be missing
+# Of the names: if more are missing, PokeAPI has failed rather than single numbers. The state
+# machine's Map tolerates as many of its chunks.
+TOLERATED_PERCENT = 10
 
 _Execution = Annotated[str, msgspec.Meta(pattern=r"^[\w.()!@'+=-]{1,80}\Z")]
-_ChunkKey = Annotated[str, msgspec.Meta(pattern=r"^runs/[^/]+/[0-9]+\.json\Z")]
+_Started = Annotated[datetime, msgspec.Meta(tz=True)]
+_ChunkKey = Annotated[
+    str, msgspec.Meta(pattern=r"^runs/[^/]+/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z/[0-9]+\.json\Z")
+]
 
 
 class Task(Source[Shape]):
@@ -92,18 +102,13 @@ class FetchChunk(Task[_FetchEvent]):
 class _ExecutionEvent(msgspec.Struct, frozen=True):
     request: dict[str, Any]
     execution: _Execution
+    started: _Started
 
 
-class _MergeEvent(_ExecutionEvent, frozen=True):
-    started: datetime
-
-
-_Event = TypeVar("_Event", bound=_ExecutionEvent)
-
-
-class ExecutionTask(Task[_Event]):
+class ExecutionTask(Task[_ExecutionEvent]):
     """A task for the whole range of an execution: it fetches nothing, so that it has no jobs."""
 
+    shape = _ExecutionEvent
     logs_reply = True
 
     @property
@@ -130,27 +135,34 @@ class ExecutionTask(Task[_Event]):
         """Do what the task is for, and return its reply."""
 
     @property
+    def folder(self) -> str:
+        """The folder of the execution's objects."""
+        started = self.event.started.astimezone(UTC)
+        return f"runs/{self.event.execution}/{started:%Y%m%dT%H%M%S.%fZ}"
+
+    @property
     def chunks_key(self) -> str:
         """The key of the list of chunks."""
-        return f"runs/{self.event.execution}/chunks.json"
+        return f"{self.folder}/chunks.json"
 
 
-class Plan(ExecutionTask[_ExecutionEvent]):
+class Plan(ExecutionTask):
     """Split the range into chunks."""
 
     name = "plan"
-    shape = _ExecutionEvent
 
     def run(self, request: Request, bucket: Bucket) -> Reply:
-        """Put the list of chunks; return the request with all its fields, and where the list is."""
+        """Put the list of chunks; return where it is, and the request with all its fields."""
         if request.trace:
             allowed = "false, because each chunk has a clock of its own"
             raise InvalidRequest("trace", request.trace, allowed)
-        parts = chunks.split(request.numbers, self.deployment.chunk_numbers)
+        count = len(request.numbers)
+        full_chunks = math.ceil(count / self.deployment.chunk_numbers)
+        parts = chunks.split(request.numbers, max(full_chunks, min(MIN_CHUNKS, count)))
+        folder = self.folder
         listed = []
         for index, part in enumerate(parts):
-            key = f"runs/{self.event.execution}/{index}.json"
-            listed.append(Chunk(part, key))
+            listed.append(Chunk(part, f"{folder}/{index}.json"))
         bucket.put(self.chunks_key, listed)
         return {
             "request": {
@@ -158,29 +170,46 @@ class Plan(ExecutionTask[_ExecutionEvent]):
                 "strategy": request.strategy,
                 "fresh": request.fresh,
             },
+            "folder": folder,
             "chunks": {"key": self.chunks_key, "count": len(listed)},
         }
 
 
-class Merge(ExecutionTask[_MergeEvent]):
+class Merge(ExecutionTask):
     """Merge the results of all chunks."""
 
     name = "merge"
-    shape = _MergeEvent
 
     def run(self, request: Request, bucket: Bucket) -> Reply:
-        """Put the report, where numbers of a chunk without results failed; return its summary."""
-        stored = list(self._stored_chunks(bucket))
+        """Put the report, where numbers of a chunk without results failed; return its summary.
+
+        `enough` is whether the state machine tolerates what is missing. A number that does not
+        exist is not missing.
+        """
+        stored = list(self._stored_chunks(request, bucket))
         elapsed = datetime.now(UTC) - self.event.started
         total_ms = elapsed.total_seconds() * 1000
         report = Report(request, chunks.merge(stored, total_ms))
         key = results_key("states", self.event.execution)
         bucket.put(key, report.as_dict())
-        return {"bucket": bucket.name, "key": key, **report.summary()}
+        missing = 100 * len(report.retryable)
+        tolerated = TOLERATED_PERCENT * len(request.numbers)
+        return {
+            "bucket": bucket.name,
+            "key": key,
+            "enough": missing <= tolerated,
+            **report.summary(),
+        }
 
-    def _stored_chunks(self, bucket: Bucket) -> Iterator[StoredChunk]:
-        """Yield the numbers of each chunk, and what was stored of it."""
-        content = bucket.get(self.chunks_key) or b"[]"
+    def _stored_chunks(self, request: Request, bucket: Bucket) -> Iterator[StoredChunk]:
+        """Yield the numbers of each chunk, and what was stored of it.
+
+        Without the list of chunks, the range is one chunk of which nothing was stored.
+        """
+        content = bucket.get(self.chunks_key)
+        if content is None:
+            yield request.numbers, None
+            return
         listed = msgspec.json.decode(content, type=list[Chunk])
         contents = bucket.get_all(chunk.key for chunk in listed)
         for chunk, stored in zip(listed, contents, strict=True):
