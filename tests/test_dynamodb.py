@@ -1,6 +1,7 @@
 """The shared table, in moto's DynamoDB."""
 
 import json
+import random
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ NewCache = Callable[[], Cache]
 @pytest.fixture
 def table(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001
     """Make the table, and return boto3's own view of it."""
-    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)  # importing boto3 among other tests
+    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)  # many tests run at once
     monkeypatch.setattr(dynamodb, "FIRST_DELAY", 0.001)
     return boto3.resource("dynamodb").create_table(
         TableName=NAME,
@@ -183,6 +184,20 @@ async def test_keys_that_stay_unprocessed_are_fetched(
     ]
 
 
+async def test_environments_of_one_snapshot_wait_differently(
+    url: str, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(dynamodb, "sleep", waits.append)
+    for _ in range(2):
+        random.seed(1)  # what SnapStart restores everywhere
+        writer = Table(NAME)
+        ReplacedCall(writer, "batch_write_item", put_three)
+        await fetch_range(url, cache=Cache(WEEK, writer), range="1-10")
+    assert table.scan()["Count"] == 10
+    assert waits[:3] != waits[3:]
+
+
 def refuse(code: str) -> Callable[..., Any]:
     """Return the answer of a call that DynamoDB refuses."""
 
@@ -285,3 +300,12 @@ def test_an_invocation_uses_the_table(table: Any, load_app: LoadApp, pokeapi: Po
         assert app.handler({"range": "1-3"}, Context())["count"] == 3
     assert table.scan()["Count"] == 3
     assert pokeapi.requests == 3
+
+
+def test_the_client_is_made_at_init(
+    table: Any, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = load_app(NAMES_TABLE=NAME)
+    monkeypatch.delattr(boto3, "client")
+    app.handler({"range": "1-3"}, Context())
+    assert table.scan()["Count"] == 3

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import random
 import time
 from collections.abc import Callable
 
@@ -200,3 +201,11 @@ async def test_a_pause_for_all_costs_no_name(pokeapi: PokeAPI, url: str) -> None
         pokeapi.answers[number] = answers.first(too_many, then=name_is_number(number))
     fetched = await fetch_range(url, range="1-150")
     assert fetched.results == [Found(number, str(number)) for number in range(1, 151)]
+
+
+def test_environments_of_one_snapshot_wait_differently() -> None:
+    waits = []
+    for _ in range(2):
+        random.seed(1)  # what SnapStart restores everywhere
+        waits.append(retry.jittered(1.0))
+    assert waits[0] != waits[1]

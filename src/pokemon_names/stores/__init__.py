@@ -1,4 +1,4 @@
-"""What is stored on AWS: all that uses boto3, which is imported when a store is first used.
+"""What is stored on AWS: all that uses boto3, which is imported only where there is a store.
 
 It may import `model`, and of pokemon_names nothing else.
 """
