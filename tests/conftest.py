@@ -211,8 +211,8 @@ def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001  
 @pytest.fixture
 def handle_with_bucket(load_app: LoadApp, bucket: Any) -> Handle:
     """Return the handler of one Lambda environment that has the bucket."""
-    app = load_app(RESULTS_BUCKET=bucket.name)
-    return lambda event: app.handler(event, Context())
+    app = cache(load_app)
+    return lambda event: app(RESULTS_BUCKET=bucket.name).handler(event, Context())
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ NOT_IN_MOTO = {
     "Api": "`sam local start-api` shows that it works",
     "ApiApiGatewayDefaultStage": "like the API",
     "DeadLettersAlarm": "a test puts its properties into moto's CloudWatch",
+    "DroppedAlarm": "a test puts its properties into moto's CloudWatch",
     "ErrorsAlarm": "a test puts its properties into moto's CloudWatch",
+    "ExecutionsAlarm": "a test puts its properties into moto's CloudWatch",
     "FailedInvocations": "a test looks for its fields in the app's log",
     "LostAlarm": "a test puts its properties into moto's CloudWatch",
     "LostNumbers": "a test looks for its fields in the app's log",
@@ -36,17 +38,20 @@ NOT_IN_MOTO = {
     "PokemonNamesTopic": "",
     "PokemonNamesTopicPermission": "made, but without a name",
     "PokemonNamesUploadPermission": "made, but without a name",
+    "SendFailures": "",
+    "ServerErrorsAlarm": "a test puts its properties into moto's CloudWatch",
     "ServerlessDeploymentApplication": "it has no properties of its own",
     "SlowAlarm": "a test puts its properties into moto's CloudWatch",
     "SlowInvocations": "a test looks for its fields in the app's log",
     "ThrottlesAlarm": "a test puts its properties into moto's CloudWatch",
+    "UndeliveredAlarm": "a test puts its properties into moto's CloudWatch",
 }
 DEFINITION = EVENTS.parent / "src" / "every_name.asl.json"
 FUNCTION = '{"Fn::GetAtt": ["PokemonNames", "Arn"]}'
 IGNORED = (
     "ignore:Tried to parse AWS.."
     "(ApiGatewayV2|CloudWatch..Alarm|CodeDeploy|Lambda..Alias|Lambda..EventInvokeConfig"
-    "|Logs..QueryDefinition|S3..BucketPolicy|Scheduler|SNS..Subscription)"
+    "|Logs..QueryDefinition|S3..BucketPolicy|Scheduler|SNS..Subscription|SQS..QueuePolicy)"
 )
 
 

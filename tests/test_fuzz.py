@@ -15,7 +15,7 @@ from pokemon_names import sources
 from pokemon_names.model import FIELDS, InvalidRequest
 from pokemon_names.sources.base import Deployment
 from pokemon_names.sources.http import Http
-from pokemon_names.sources.messages import SqsBatch
+from pokemon_names.sources.sqs import SqsBatch
 from tests.conftest import EVENTS, load, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, serving

@@ -10,6 +10,7 @@ from pokemon_names.fetching import retry
 from pokemon_names.model import InvalidRequest
 from pokemon_names.sources.base import IncompleteError
 from pokemon_names.sources.messages import MAX_CHARACTERS
+from pokemon_names.stores.s3 import NotStoredError
 from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -74,13 +75,16 @@ def test_a_bad_message_fails_alone(
 ) -> None:
     reply = handle_with_bucket(batch('{"range": "1"}', body, '{"range": "2"}'))
     assert failed_messages(reply) == ["m1"]
-    assert read_reports().keys() == {"results/sqs/m0.json", "results/sqs/m2.json"}
+    reports = read_reports()
+    assert reports["results/sqs/m0.json"]["names"] == ["bulbasaur"]
+    assert reports["results/sqs/m1.json"]["error"] == "InvalidRequest"
+    assert reports["results/sqs/m2.json"]["names"] == ["ivysaur"]
 
 
 def test_an_error_names_the_field_of_the_event(handle: Handle, capsys: Capture) -> None:
     notification = {"Type": "Notification", "Message": '{"range": 0}'}
     handle(batch("x", '{"range": 0}', json.dumps(notification)))
-    errors = [json.loads(line)["error"] for line in capsys.readouterr().out.splitlines()]
+    errors = re.findall(r'"error":"(.*?)"', capsys.readouterr().out)
     fields = [error.partition(":")[0] for error in errors]
     assert fields == ["body", "body.range", "Message.range"]
 
@@ -167,6 +171,70 @@ def test_a_message_may_be_a_notification_of_a_request(
     assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
+@pytest.mark.parametrize("name", ["eventbridge", "sns", "failure-record"])
+def test_a_message_may_be_an_event_that_another_source_could_not_deliver(
+    handle_with_bucket: Handle, read_reports: ReadReports, name: str
+) -> None:
+    handle_with_bucket(sample(name))
+    (key,) = expected = read_reports()
+    body = json.dumps(sample(name))
+    assert failed_messages(handle_with_bucket(batch(body, '{"range": "151"}'))) == []
+    stored = read_reports()
+    assert stored.keys() == {key, "results/sqs/m1.json"}
+    assert stored[key]["names"] == expected[key]["names"]
+
+
+def test_a_message_may_be_a_record_of_a_direct_call(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    record = {**sample("failure-record"), "requestPayload": {"range": "151"}}
+    assert failed_messages(handle_with_bucket(batch(json.dumps(record)))) == []
+    assert read_reports()["results/sqs/m0.json"]["names"] == ["mew"]
+
+
+def test_a_message_fails_once_however_many_of_its_requests_fail(
+    pokeapi: PokeAPI, handle_with_bucket: Handle, bucket: Any
+) -> None:
+    pokeapi.answers = {1: answers.status(400), 2: answers.status(400)}
+    lines = '{"range": "1"}\n{"range": "2"}\n{"range": "3"}'
+    uploaded = bucket.put_object(Key="requests/three.jsonl", Body=lines)
+    event = sample("eventbridge-s3")
+    event["detail"]["bucket"]["name"] = bucket.name
+    created = {"key": uploaded.key, "etag": uploaded.e_tag.strip('"')}
+    event["detail"]["object"] |= created
+    assert failed_messages(handle_with_bucket(batch(json.dumps(event)))) == ["m0"]
+
+
+def test_a_message_does_not_fail_for_a_refusal_of_the_event_that_it_holds(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    """The event would have ended well, too, had it been delivered at once."""
+    event = {**sample("eventbridge"), "detail": {"range": "5-1"}}
+    record = {**sample("failure-record"), "requestPayload": event}
+    assert failed_messages(handle_with_bucket(batch(json.dumps(record)))) == []
+    ((key, refusal),) = read_reports().items()
+    assert key == f"results/eventbridge/{event['id']}.json"
+    assert refusal["error"] == "InvalidRequest"
+
+
+def test_a_record_may_hold_a_record(handle: Handle) -> None:
+    record = {**sample("failure-record"), "requestPayload": sample("failure-record")}
+    assert [report["count"] for report in handle(record)["reports"]] == [4]
+
+
+def test_a_direct_call_may_not_have_an_unknown_field(handle: Handle) -> None:
+    with pytest.raises(InvalidRequest, match=r"^requestPayload: got "):
+        handle({"requestPayload": {"range": "1"}})
+
+
+@pytest.mark.parametrize("payload", ["1-3", None, [], {"range": 0}])
+def test_a_record_of_a_bad_direct_call_fails(handle: Handle, payload: Any) -> None:
+    record = {**sample("failure-record"), "requestPayload": payload}
+    assert failed_messages(handle(batch(json.dumps(record)))) == ["m0"]
+    with pytest.raises(InvalidRequest):
+        handle(record)
+
+
 def test_sam_local_has_no_bucket(load_app: LoadApp) -> None:
     app = load_app(RESULTS_BUCKET="Bucket", AWS_SAM_LOCAL="true")
     reply = app.handler(sample("sns"), Context())
@@ -204,19 +272,50 @@ def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_
 @pytest.mark.parametrize(
     ("given", "field"), [("1-3", "Message"), ('{"range": "x"}', "Message.range"), (7, "Message")]
 )
-def test_a_bad_notification_is_invalid(handle: Handle, given: Any, field: str) -> None:
+def test_a_bad_notification_is_refused(handle: Handle, given: Any, field: str) -> None:
     event = sample("sns")
     event["Records"][0]["Sns"]["Message"] = given
-    with pytest.raises(InvalidRequest, match=f"^{field}: got "):
-        handle(event)
+    assert [refusal["field"] for refusal in handle(event)["refused"]] == [field]
 
 
 @pytest.mark.parametrize(
     ("detail", "field"), [(None, "detail"), ([], "detail"), ({"ranges": "1"}, "detail.ranges")]
 )
-def test_a_bad_detail_is_invalid(handle: Handle, detail: Any, field: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"^{re.escape(field)}: got "):
-        handle({**sample("eventbridge"), "detail": detail})
+def test_a_bad_detail_is_refused(handle: Handle, detail: Any, field: str) -> None:
+    reply = handle({**sample("eventbridge"), "detail": detail})
+    assert [refusal["field"] for refusal in reply["refused"]] == [field]
+
+
+def test_a_refusal_is_stored_in_place_of_the_report_logged_and_counted(
+    capsys: Capture, handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    event = {**sample("eventbridge"), "detail": {"range": "5-1"}}
+    reply = handle_with_bucket(event)
+    allowed = "up to 1,500 numbers, as in 1-151,10001-10010"
+    refusal = {
+        "detail": f"detail.range: got '5-1', allowed: {allowed} (5-1 is descending: write 1-5)",
+        "field": "detail.range",
+        "given": "5-1",
+        "allowed": allowed,
+    }
+    assert reply == {"reports": [], "refused": [refusal]}
+    key = f"results/eventbridge/{event['id']}.json"
+    assert read_reports() == {key: {"error": "InvalidRequest", **refusal}}
+    metric, line = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert metric["Refused"] == [1]
+    assert metric["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert (line["message"], line["error"], line["key"]) == (
+        "invalid request",
+        refusal["detail"],
+        key,
+    )
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_refusal_that_cannot_be_stored_raises_for_another_attempt(load_app: LoadApp) -> None:
+    app = load_app(RESULTS_BUCKET="nowhere")
+    with pytest.raises(NotStoredError, match="NoSuchBucket"):
+        app.handler({**sample("eventbridge"), "detail": {"range": "5-1"}}, Context())
 
 
 @pytest.mark.parametrize("id_", ["../x", "", "a\n", None, "x" * 101])

@@ -1,29 +1,30 @@
 """Objects whose lines are requests, in moto's S3."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from pokemon_names.model import InvalidRequest
 from pokemon_names.sources.base import IncompleteError
-from tests.conftest import Handle, ReadReports, sample
+from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
+from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
 KEY = "requests/starters.jsonl"
 
-Upload = Callable[[str | bytes], dict[str, Any]]
+Upload = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def upload(bucket: Any) -> Upload:
     """Return a function that puts an object and returns EventBridge's event for it."""
 
-    def upload(content: str | bytes) -> dict[str, Any]:
+    def upload(content: str | bytes, key: str = KEY) -> dict[str, Any]:
         event = sample("eventbridge-s3")
-        etag = bucket.put_object(Key=KEY, Body=content).e_tag.strip('"')
-        event["detail"] |= {"bucket": {"name": bucket.name}, "object": {"key": KEY, "etag": etag}}
+        etag = bucket.put_object(Key=key, Body=content).e_tag.strip('"')
+        event["detail"] |= {"bucket": {"name": bucket.name}, "object": {"key": key, "etag": etag}}
         return event
 
     return upload
@@ -41,12 +42,18 @@ def test_each_line_is_a_request(
     assert counts == {f"{stem}-1.json": 3, f"{stem}-3.json": 1}
 
 
-def test_a_bad_line_raises_once_the_reports_of_the_others_are_stored(
+def test_a_bad_line_is_refused_under_its_own_key(
     handle_with_bucket: Handle, read_reports: ReadReports, upload: Upload
 ) -> None:
-    with pytest.raises(InvalidRequest, match=r"^line 2: got 'x', allowed: a JSON object"):
-        handle_with_bucket(upload('{"range": "1"}\nx\n{"range": "2"}'))
-    assert [report["count"] for report in read_reports().values()] == [1, 1]
+    event = upload('{"range": "1"}\nx\n{"range": "2"}')
+    reply = handle_with_bucket(event)
+    assert [report["count"] for report in reply["reports"]] == [1, 1]
+    (refusal,) = reply["refused"]
+    assert refusal["detail"].startswith("line 2: got 'x', allowed: a JSON object")
+    stem = f"results/s3/starters-{event['detail']['object']['etag']}"
+    reports = read_reports()
+    assert reports.keys() == {f"{stem}-{line}.json" for line in (1, 2, 3)}
+    assert reports[f"{stem}-2.json"] == {"error": "InvalidRequest", **refusal}
 
 
 def test_a_line_with_retryable_failures_raises(
@@ -59,50 +66,86 @@ def test_a_line_with_retryable_failures_raises(
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "allowed"),
     [
         (b"\n" * 1_000_001, "at most 100 lines of 1000000 bytes together"),
-        ("x\n" * 101, "at most 100 lines of"),
+        ("x\n" * 101, "at most 100 lines of 1000000 bytes together"),
         ('{"range": "1-1500"}\n' * 11, "at most 15000 numbers in all lines"),
-        (b"\xff", "a JSON object"),
     ],
 )
-def test_an_object_that_is_too_large_or_no_list_of_requests_is_invalid(
+def test_an_object_that_is_too_large_is_refused_as_a_whole(
     handle_with_bucket: Handle,
     read_reports: ReadReports,
     upload: Upload,
     content: str | bytes,
-    message: str,
+    allowed: str,
 ) -> None:
-    with pytest.raises(InvalidRequest, match=message):
-        handle_with_bucket(upload(content))
+    event = upload(content)
+    assert handle_with_bucket(event)["reports"] == []
+    ((key, refusal),) = read_reports().items()
+    assert key == f"results/s3/starters-{event['detail']['object']['etag']}.json"
+    assert refusal["field"] == "key"
+    assert refusal["given"] == KEY
+    assert refusal["allowed"] == allowed
+
+
+def test_an_object_that_is_no_text_is_refused(handle_with_bucket: Handle, upload: Upload) -> None:
+    (refusal,) = handle_with_bucket(upload(b"\xff"))["refused"]
+    assert refusal["field"] == "line 1"
+
+
+@pytest.mark.parametrize("key", [KEY, "requests/", "requests/january/"])
+def test_an_empty_object_and_a_folder_of_the_console_have_no_requests(
+    handle_with_bucket: Handle, read_reports: ReadReports, upload: Upload, key: str
+) -> None:
+    assert handle_with_bucket(upload("", key)) == {"reports": [], "refused": []}
     assert read_reports() == {}
 
 
-def test_an_empty_object_has_no_requests(handle_with_bucket: Handle, upload: Upload) -> None:
-    assert handle_with_bucket(upload("")) == {"reports": []}
-
-
-def test_an_object_that_was_replaced_is_not_read(
-    handle_with_bucket: Handle, upload: Upload
+def test_a_result_has_a_key_that_s3_takes(
+    handle_with_bucket: Handle, read_reports: ReadReports, upload: Upload
 ) -> None:
-    event = upload('{"range": "1"}')
-    upload('{"range": "2"}')
-    with pytest.raises(ClientError, match="PreconditionFailed"):
-        handle_with_bucket(event)
+    longest = "requests/" + "\N{SNOWMAN}" * 338
+    handle_with_bucket(upload('{"range": "1"}', longest))
+    (key,) = read_reports()
+    assert len(longest.encode()) == 1023
+    assert len(key.encode()) < 1024
 
 
-def test_an_object_that_was_deleted_is_invalid(
-    handle_with_bucket: Handle, bucket: Any, upload: Upload
-) -> None:
-    event = upload('{"range": "1"}')
+def replace(bucket: Any) -> None:
+    bucket.put_object(Key=KEY, Body='{"range": "2"}')
+
+
+def delete(bucket: Any) -> None:
     bucket.Object(KEY).delete()
-    message = rf"^key: got '{KEY}', allowed: an object that is still"
-    with pytest.raises(InvalidRequest, match=message):
-        handle_with_bucket(event)
+
+
+@pytest.mark.parametrize("supersede", [replace, delete])
+def test_an_object_that_was_replaced_or_deleted_is_superseded(
+    capsys: Capture,
+    handle_with_bucket: Handle,
+    bucket: Any,
+    upload: Upload,
+    supersede: Callable[[Any], None],
+) -> None:
+    event = upload('{"range": "1"}')
+    supersede(bucket)
+    assert handle_with_bucket(event) == {"superseded": KEY}
+    line = json.loads(capsys.readouterr().out)
+    assert (line["level"], line["reply"]) == ("INFO", {"superseded": KEY})
+
+
+def test_an_object_that_s3_refuses_raises_for_another_attempt(
+    load_app: LoadApp, upload: Upload
+) -> None:
+    event = upload('{"range": "1"}')
+    event["detail"]["bucket"]["name"] = "nowhere"
+    app = load_app(RESULTS_BUCKET="nowhere")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        app.handler(event, Context())
 
 
 def test_no_other_bucket_is_read(handle_with_bucket: Handle) -> None:
-    message = r"^bucket: got 'pokemon-names-bucket', allowed: only the function's own$"
-    with pytest.raises(InvalidRequest, match=message):
-        handle_with_bucket(sample("eventbridge-s3"))
+    (refusal,) = handle_with_bucket(sample("eventbridge-s3"))["refused"]
+    message = "bucket: got 'pokemon-names-bucket', allowed: only the function's own"
+    assert refusal["detail"] == message

@@ -151,7 +151,9 @@ def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[
     assert reply["errorMessage"].startswith("range: got '1-x', allowed: ")
 
 
-@pytest.mark.parametrize(("name", "count"), [("sns", 1), ("eventbridge", 4), ("scheduler", 1351)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("sns", 1), ("eventbridge", 4), ("failure-record", 4), ("scheduler", 1351)]
+)
 def test_invoke_with_an_asynchronous_event(
     built: Mapping[str, str], options: list[str], name: str, count: int
 ) -> None:
@@ -200,6 +202,13 @@ def test_names_by_url(api: httpx.Client) -> None:
 
 def test_one_pokemon_by_url(api: httpx.Client) -> None:
     assert api.get("/pokemon/151").json()["names"] == ["mew"]
+
+
+def test_head_behind_a_base_path(api: httpx.Client) -> None:
+    response = api.head("/v1/pokemon/151")
+    assert response.status_code == 200
+    assert response.headers["ETag"] == api.get("/pokemon/151").headers["ETag"]
+    assert response.content == b""
 
 
 def test_text_by_url(api: httpx.Client) -> None:

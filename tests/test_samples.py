@@ -46,6 +46,7 @@ ASYNCHRONOUS = {
     "sns": [["mew"]],
     "eventbridge": [[*FIRST_THREE, "mew"]],
     "eventbridge-s3": [FIRST_THREE, ["mew"]],
+    "failure-record": [[*FIRST_THREE, "mew"]],
     "scheduler": [list(NAMES.values())],
 }
 TASKS = {"states-plan", "states-fetch", "states-merge"}
@@ -94,7 +95,10 @@ def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str)
     names, failed = QUEUES[name]
     reply = handle_with_bucket(sample(name))
     assert reply == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
-    assert [report["names"] for report in read_reports().values()] == names
+    stored = read_reports()
+    refused = [key for key, report in stored.items() if "error" in report]
+    assert refused == [f"results/sqs/{id_}.json" for id_ in failed]
+    assert [report["names"] for report in stored.values() if "names" in report] == names
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)

@@ -103,8 +103,8 @@ class Lambda:
         for event in self.waiting:
             error = self._handle_waiting(event)
             if error:
-                response = {"errorType": type(error).__name__}
-                record = {"requestPayload": event, "responsePayload": response}
+                record = sample("failure-record")
+                record["requestPayload"] = event
                 send(self._failures_queue, json.dumps(record))
         self.waiting.clear()
 
@@ -218,6 +218,12 @@ def receive(queue: str) -> list[dict[str, Any]]:
     return messages
 
 
+def queue_length(queue: str) -> int:
+    name = "ApproximateNumberOfMessages"
+    reply = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+    return int(reply["Attributes"][name])
+
+
 def receive_bodies(queue: str) -> list[Any]:
     return [json.loads(message["Body"]) for message in receive(queue)]
 
@@ -253,12 +259,11 @@ def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
     first = send(queue, '{"range": "1"}')
     second = send(queue, '{"range": "2"}')
     bad = send(queue, '{"range": "x"}')
-    assert [poll(running, queue) for _ in range(4)] == [[bad], [bad], [bad], []]
-    names = {key: report["names"] for key, report in read_reports().items()}
-    assert names == {
-        f"results/sqs/{first}.json": ["bulbasaur"],
-        f"results/sqs/{second}.json": ["ivysaur"],
-    }
+    assert [poll(running, queue) for _ in range(6)] == [*[[bad]] * 5, []]
+    reports = read_reports()
+    assert reports[f"results/sqs/{first}.json"]["names"] == ["bulbasaur"]
+    assert reports[f"results/sqs/{second}.json"]["names"] == ["ivysaur"]
+    assert reports[f"results/sqs/{bad}.json"]["field"] == "body.range"
     assert receive_bodies(made["DeadRequests"]) == [{"range": "x"}]
 
 
@@ -298,18 +303,32 @@ def test_an_object_with_requests(made: Made, running: Lambda, read_reports: Read
     assert [report["names"] for report in read_reports().values()] == [["mew"], ["bulbasaur"]]
 
 
-def test_an_event_whose_attempts_all_fail_goes_to_the_failure_destination(
+def test_events_whose_attempts_all_fail_are_tried_again_once_somebody_says_so(
     made: Made, running: Lambda, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     pokeapi.answers[2] = answers.status(400)
-    sns = boto3.client("sns")
-    sns.publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
-    sns.publish(TopicArn=made["Topic"], Message="no request")
+    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
     running.run()
-    records = receive_bodies(made["Failures"])
-    errors = [record["responsePayload"]["errorType"] for record in records]
-    assert sorted(errors) == ["IncompleteError", "InvalidRequest"]
-    assert [report["names"] for report in read_reports().values()] == [["bulbasaur", "venusaur"]]
+    (report,) = read_reports().values()
+    assert report["names"] == ["bulbasaur", "venusaur"]
+    assert queue_length(made["Failures"]) == 1
+    assert len(poll(running, made["Failures"])) == 1
+    pokeapi.answers = {}
+    assert poll(running, made["Failures"]) == []
+    (report,) = read_reports().values()
+    assert report["names"] == ["bulbasaur", "ivysaur", "venusaur"]
+    assert queue_length(made["Failures"]) == 0
+
+
+def test_a_bad_event_is_refused_at_its_first_attempt(
+    made: Made, running: Lambda, read_reports: ReadReports
+) -> None:
+    boto3.client("sns").publish(TopicArn=made["Topic"], Message="no request")
+    running.run()
+    (refusal,) = read_reports().values()
+    assert (refusal["error"], refusal["field"]) == ("InvalidRequest", "Message")
+    assert running.calls.total() == 1
+    assert queue_length(made["Failures"]) == 0
 
 
 @pytest.fixture

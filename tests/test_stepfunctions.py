@@ -12,7 +12,7 @@ from pokemon_names.ranges import parse_range
 from pokemon_names.sources.base import IncompleteError
 from pokemon_names.sources.stepfunctions import MIN_CHUNKS
 from pokemon_names.stores.s3 import NotStoredError
-from tests.conftest import Handle, LoadApp, ReadReports, sample
+from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -171,6 +171,14 @@ def test_a_chunk_that_cannot_be_stored_raises(load_app: LoadApp) -> None:
 def test_a_bad_request_is_invalid(run_task: RunTask, name: str, fields: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match=r"^(range|from): got "):
         run_task(name, request=fields)
+
+
+def test_a_refusal_is_logged_and_counted(handle_with_bucket: Handle, capsys: Capture) -> None:
+    with pytest.raises(InvalidRequest):
+        handle_with_bucket({**sample("states-plan"), "request": {"range": "x"}})
+    metric, line = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert metric["Refused"] == [1]
+    assert line["message"] == "invalid request"
 
 
 def test_a_trace_over_chunks_is_refused(run_task: RunTask) -> None:

@@ -35,9 +35,10 @@ MARGIN_SECONDS = 2.0  # from the deadline to the reply: for the table, the log a
 
 settings = Settings.from_environment(os.environ)
 telemetry = Telemetry(settings.service, settings.namespace)
-# Lambda's JSON log format sets the root logger to INFO, where httpx logs a line for every request.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-
+# Lambda's JSON log format sets the root logger's level: with INFO, httpx logs a line for every
+# request; with DEBUG, botocore logs session tokens.
+for library in ("httpx", "boto3", "botocore", "urllib3"):
+    logging.getLogger(library).setLevel(logging.WARNING)
 
 clients = Clients(settings.pokeapi_url, settings.max_body_bytes)
 table = Table(settings.names_table) if settings.names_table else None
@@ -69,8 +70,8 @@ def handler(event: Any, context: "LambdaContext") -> dict[str, Any]:
     results = asyncio.run(_run_jobs(source, deadline))
     _record(results)
     reply = source.reply(results)
-    if source.logs_reply:
-        telemetry.log_task(reply)
+    if source.logs_reply and not results:
+        telemetry.log_reply(reply)
     return reply
 
 
@@ -96,26 +97,32 @@ async def _run_jobs(source: Source[Any], deadline: float) -> list[JobResult]:
 
 async def _run_job(job: Job, window: Window, deadline: float) -> JobResult:
     if isinstance(job.request, InvalidRequest):
-        return JobResult(job, error=job.request)
+        return await _refuse(job, job.request)
     straggler_timeout = STRAGGLER_TIMEOUT
     if job.key:
         straggler_timeout = math.inf  # nobody waits for the reply
     fetched = await fetch(job.request, clients, cache, window, deadline, straggler_timeout)
     report = Report(job.request, fetched)
-    return JobResult(job, report, await _store(job, report))
+    error: Exception | None = await _store(job.key, job.contents(report))
+    if job.key and report.retryable and not error:
+        error = IncompleteError(report.retryable)
+    return JobResult(job, report, error)
 
 
-async def _store(job: Job, report: Report) -> Exception | None:
-    """Store the report of a job that has a key; return why another attempt is due, if it is."""
-    if not job.key:
-        return None
-    try:
-        if bucket:
-            await bucket.store(job.key, job.contents(report))
-    except NotStoredError as error:
-        return error
-    if report.retryable:
-        return IncompleteError(report.retryable)
+async def _refuse(job: Job, refusal: InvalidRequest) -> JobResult:
+    """Store a refusal where the report would be."""
+    contents = {"error": "InvalidRequest", **refusal.as_dict()}
+    error = await _store(job.key, contents)
+    return JobResult(job, error=error or refusal)
+
+
+async def _store(key: str | None, contents: Any) -> NotStoredError | None:
+    """Store the contents, if there is a key; return why they could not be stored."""
+    if bucket and key:
+        try:
+            await bucket.store(key, contents)
+        except NotStoredError as error:
+            return error
     return None
 
 

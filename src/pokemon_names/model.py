@@ -40,6 +40,15 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
             message += f" ({problem})"
         super().__init__(message)
 
+    def as_dict(self) -> dict[str, str]:
+        """Return the message, and what it consists of."""
+        return {
+            "detail": str(self),
+            "field": self.field,
+            "given": self.given,
+            "allowed": self.allowed,
+        }
+
     def within(self, field: str) -> "InvalidRequest":
         """Return the same mistake in a request that a field of something larger holds."""
         path = f"{field}.{self.field}"
@@ -182,9 +191,9 @@ def _parse_numbers(expression: object, max_numbers: int) -> tuple[int, ...]:
 
 
 def _shown(given: object) -> str:
-    text = given
-    if not isinstance(text, str):
-        text = _to_json(given)
+    text = _to_json(given)
+    if isinstance(given, str):
+        text = given.encode(errors="backslashreplace").decode()  # a lone surrogate has no UTF-8
     if len(text) <= _MAX_SHOWN:
         return text
     return text[:_MAX_SHOWN] + "…"

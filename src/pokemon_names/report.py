@@ -104,8 +104,13 @@ def percentile(ascending: Sequence[float], percent: int) -> float | None:
     """Return the nearest-rank percentile, which is always a value that was measured."""
     if not ascending:
         return None
+    return round(nearest_rank(ascending, percent), 1)
+
+
+def nearest_rank(ascending: Sequence[float], percent: int) -> float:
+    """Return the nearest-rank percentile of at least one value."""
     rank = math.ceil(len(ascending) * percent / 100)
-    return round(ascending[rank - 1], 1)
+    return ascending[rank - 1]
 
 
 def _rounded(attempt: Attempt) -> dict[str, Any]:

@@ -7,13 +7,13 @@ event comes that may be one of its events.
 from importlib import import_module
 from typing import Any
 
-from pokemon_names.sources.base import Deployment, Source
+from pokemon_names.sources.base import Deployment, Source, unwrapped
 from pokemon_names.sources.direct import Direct
 
 # In this order: a field that only events of the source have, its module and its class.
 SOURCES = (
     ("requestContext", "http", "Http"),
-    ("Records", "messages", "SqsBatch"),
+    ("Records", "sqs", "SqsBatch"),
     ("Records", "messages", "SnsNotification"),
     ("detail-type", "s3", "S3Upload"),
     ("detail-type", "messages", "EventBridgeEvent"),
@@ -27,11 +27,12 @@ def detect(event: Any, deployment: Deployment) -> Source[Any]:
     """Return the source of an event, which its shape alone decides.
 
     An event that no source recognises is a direct call: of the Lambda API, of `sam local invoke`,
-    or of somebody's state machine.
+    or of somebody's state machine. Lambda's record of an event that failed stands for the event.
 
     Raises:
         InvalidRequest: The event is a task of the state machine, but lacks a field.
     """
+    event = unwrapped(event)
     if isinstance(event, dict):
         for field, module_name, class_name in SOURCES:
             if field in event:

@@ -42,8 +42,9 @@ class Deployment(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """A request of an event, or why there is none.
 
-    Where nobody waits for the report, it is stored under the `key`, as what `contents` returns.
-    Where the jobs run one at a time, each has so many `shares` of the time.
+    Where nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
+    refusal is stored there, too. Where the jobs run one at a time, each has so many `shares` of the
+    time.
     """
 
     request: Request | InvalidRequest
@@ -80,8 +81,8 @@ class Source(ABC, Generic[Shape]):
     """Seconds that the caller waits, where it does not wait until Lambda's timeout."""
     one_at_a_time: bool = False
     """Whether the jobs must not take each other's time."""
-    logs_reply: ClassVar[bool] = False
-    """Whether the reply is logged, because no report tells what was done."""
+    logs_reply: ClassVar[bool] = True
+    """Whether the reply is logged where there are no jobs, whose results would be."""
 
     def __init__(self, event: Shape, deployment: Deployment) -> None:
         self.event = event
@@ -108,6 +109,16 @@ class Source(ABC, Generic[Shape]):
     @abstractmethod
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return the reply to the event, or raise what its caller handles."""
+
+
+def unwrapped(event: Any) -> Any:
+    """Return the event in Lambda's record of an invocation that failed, any other as it is.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    while isinstance(event, dict) and event.keys() >= {"requestContext", "requestPayload"}:
+        event = event["requestPayload"]
+    return event
 
 
 def reports_of(results: Sequence[JobResult]) -> list[Report]:

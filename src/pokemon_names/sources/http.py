@@ -207,7 +207,7 @@ class Http(Source[HttpRequest]):
         slow = [request for request in requests if request.strategy in _SLOW]
         if not slow:
             return
-        allowed_count = self.deployment.max_sequential_numbers // len(slow)
+        allowed_count = max(1, self.deployment.max_sequential_numbers // len(slow))
         count = len(slow[0].numbers)
         if count > allowed_count:
             strategies = " and ".join(request.strategy for request in slow)

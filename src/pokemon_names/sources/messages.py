@@ -1,12 +1,12 @@
-"""Messages: events of SQS, SNS and EventBridge rules. Nobody waits for the reports.
+"""Messages: events of SNS and EventBridge rules. Nobody waits for the reports.
 
 The reports are stored in the bucket, under keys made from the messages' own ids, so that a second
-delivery replaces the object of the first. A report that another attempt may mend is stored, too,
-and fails its message; the next attempt finds in the cache what came.
+delivery replaces the object of the first. A report that another attempt may mend is stored, too;
+the next attempt finds in the cache what came. Of a bad request, the refusal is stored in place of
+the report.
 
-    SQS     each body is a request, or an SNS notification of one; the reply names the messages
-            that failed, and SQS delivers them again
-    others  any failure raises, and Lambda retries the event before it goes to the failure queue
+What another attempt may mend raises, and Lambda retries the event before it goes to the queue of
+failures. A bad request ends well, because no retry can mend it.
 """
 
 import json
@@ -30,49 +30,24 @@ MAX_CHARACTERS = 1_000_000  # of a text that holds requests
 Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,100}\Z")]
 
 
-class _SqsMessage(msgspec.Struct, frozen=True, rename="camel"):
-    event_source: Literal["aws:sqs"]
-    message_id: Id
-    body: Any = None
-
-
-class _SqsEvent(msgspec.Struct, frozen=True, rename="pascal"):
-    records: Annotated[list[_SqsMessage], msgspec.Meta(min_length=1)]
-
-
-class SqsBatch(Source[_SqsEvent]):
-    """Messages of a queue, each a job.
-
-    Powertools' asynchronous batch processor runs an event loop of its own, so it cannot be used.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
-    """
-
-    shape = _SqsEvent
-
-    def jobs(self) -> list[Job]:
-        """Return a job for each message, whatever its body is."""
-        jobs = []
-        for message in self.event.records:
-            request = parse_request("body", message.body, self.deployment.max_numbers)
-            jobs.append(Job(request, results_key("sqs", message.message_id)))
-        return jobs
-
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return the partial batch response, which names the messages that failed."""
-        failed = []
-        for message, result in zip(self.event.records, results, strict=True):
-            if result.error:
-                failed.append({"itemIdentifier": message.message_id})
-        return {"batchItemFailures": failed}
-
-
 class AsynchronousSource(Source[Shape]):
     """Events of Lambda's own queue, which retries those that raise."""
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return summaries, which only a success destination sees; raise the first error."""
-        return {"reports": [report.summary() for report in reports_of(results)]}
+        """Return summaries and refusals, which only a success destination sees.
+
+        Raises:
+            IncompleteError, NotStoredError: Another attempt may bring what is missing.
+        """
+        refused = []
+        others = []
+        for result in results:
+            if isinstance(result.error, InvalidRequest):
+                refused.append(result.error.as_dict())
+            else:
+                others.append(result)
+        reports = [report.summary() for report in reports_of(others)]
+        return {"reports": reports, "refused": refused}
 
 
 class _SnsMessage(msgspec.Struct, frozen=True, rename="pascal"):
@@ -146,7 +121,7 @@ def parse_request(field: str, given: Any, max_numbers: int) -> Request | Invalid
     """
     value = given
     if isinstance(given, str):
-        value = _parse_json(given)
+        value = parse_json(given)
     if not isinstance(value, dict):
         allowed = f"a JSON object of at most {MAX_CHARACTERS} characters"
         return InvalidRequest(field, given, allowed)
@@ -158,7 +133,7 @@ def parse_request(field: str, given: Any, max_numbers: int) -> Request | Invalid
         return error.within(field)
 
 
-def _parse_json(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Return what the text holds, None where it is no JSON."""
     if len(text) > MAX_CHARACTERS:
         return None

@@ -131,12 +131,7 @@ def race(reports: Sequence[Report], query: Query, accept: str) -> Response:
 
 def refusal(error: InvalidRequest, query: Query, accept: str, *, is_race: bool) -> Response:
     """Return the response for a bad request."""
-    fields = {
-        "detail": str(error),
-        "field": error.field,
-        "given": error.given,
-        "allowed": error.allowed,
-    }
+    fields = error.as_dict()
     if isinstance(error, UnknownPath):
         return _problem(HTTPStatus.NOT_FOUND, fields)
     if isinstance(error, WrongMethod):

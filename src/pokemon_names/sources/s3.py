@@ -1,16 +1,18 @@
 """S3, by way of EventBridge: a new object under `requests/` holds a request in each line."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 
 from pokemon_names.model import InvalidRequest, Request
-from pokemon_names.sources.base import Job
+from pokemon_names.sources.base import Job, JobResult, Reply
 from pokemon_names.sources.messages import AsynchronousSource, Id, parse_request, results_key
 
 FOLDER = "requests/"
 MAX_BYTES = 1_000_000
 MAX_LINES = 100
+MAX_STEM = 200  # characters of the object's name in a result's key, which has at most 1,024 bytes
 MAX_REQUESTS = 10  # of the largest size, as in a full batch of messages
 
 
@@ -19,7 +21,7 @@ class _Bucket(msgspec.Struct, frozen=True):
 
 
 class _Object(msgspec.Struct, frozen=True):
-    key: Annotated[str, msgspec.Meta(pattern=f"^{FOLDER}.")]
+    key: Annotated[str, msgspec.Meta(pattern=f"^{FOLDER}")]
     etag: Id
 
 
@@ -42,6 +44,7 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
     """
 
     shape = _ObjectCreated
+    _superseded = False
 
     @property
     def correlation_id(self) -> str:
@@ -49,36 +52,50 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
         return self.event.id
 
     def jobs(self) -> list[Job]:
-        """Return a job for each line that is not blank.
-
-        Raises:
-            InvalidRequest: The object is gone, changed, or more than one invocation should take.
-        """
+        """Return a job for each line that is not blank, or a refusal of the whole object."""
         created = self.event.detail.object
-        max_numbers = self.deployment.max_numbers
         stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
+        name = f"{stem[:MAX_STEM]}-{created.etag}"
+        try:
+            return self._line_jobs(name)
+        except InvalidRequest as refusal:
+            return [Job(refusal, results_key("s3", name))]
+
+    def reply(self, results: Sequence[JobResult]) -> Reply:
+        """Return summaries and refusals; raise what another attempt may mend."""
+        if self._superseded:
+            return {"superseded": self.event.detail.object.key}
+        return super().reply(results)
+
+    def _line_jobs(self, name: str) -> list[Job]:
+        max_numbers = self.deployment.max_numbers
         jobs = []
         numbers = 0
-        for line_number, line in self._lines(created):
+        for line_number, line in self._lines():
             request = parse_request(f"line {line_number}", line, max_numbers)
             if isinstance(request, Request):
                 numbers += len(request.numbers)
-            key = results_key("s3", f"{stem}-{created.etag}-{line_number}")
-            jobs.append(Job(request, key))
+            jobs.append(Job(request, results_key("s3", f"{name}-{line_number}")))
         if numbers > MAX_REQUESTS * max_numbers:
             allowed = f"at most {MAX_REQUESTS * max_numbers} numbers in all lines"
-            raise InvalidRequest("key", created.key, allowed)
+            raise InvalidRequest("key", self.event.detail.object.key, allowed)
         return jobs
 
-    def _lines(self, created: _Object) -> list[tuple[int, str]]:
-        """Return the lines that are not blank, with their line numbers."""
+    def _lines(self) -> list[tuple[int, str]]:
+        """Return the lines that are not blank, with their line numbers.
+
+        An object that was deleted or overwritten since the event has none: an overwritten one has
+        an event of its own.
+        """
         bucket = self.deployment.bucket
         bucket_name = self.event.detail.bucket.name
+        created = self.event.detail.object
         if bucket is None or bucket.name != bucket_name:
             raise InvalidRequest("bucket", bucket_name, "only the function's own")
         content = bucket.get(created.key, MAX_BYTES + 1, created.etag)
         if content is None:
-            raise InvalidRequest("key", created.key, "an object that is still there")
+            self._superseded = True
+            return []
         lines = []
         text = content.decode(errors="replace")
         for line_number, line in enumerate(text.split("\n"), start=1):

@@ -109,7 +109,6 @@ class ExecutionTask(Task[_ExecutionEvent]):
     """A task for the whole range of an execution: it fetches nothing, so that it has no jobs."""
 
     shape = _ExecutionEvent
-    logs_reply = True
 
     @property
     def correlation_id(self) -> str:
@@ -117,18 +116,23 @@ class ExecutionTask(Task[_ExecutionEvent]):
         return self.event.execution
 
     def jobs(self) -> list[Job]:
-        """Return none."""
-        return []
-
-    def reply(self, results: Sequence[JobResult]) -> Reply:  # noqa: ARG002  there are none
-        """Run the task; raise InvalidRequest without a bucket, or for a bad request."""
-        bucket = self.deployment.bucket
-        if bucket is None:
+        """Return none; raise InvalidRequest without a bucket, or for a bad request."""
+        if self.deployment.bucket is None:
             raise InvalidRequest(
                 "task", self.name, "only fetch, because there is no RESULTS_BUCKET"
             )
-        request = Request.parse(self.event.request, MAX_NUMBERS)
-        return self.run(request, bucket)
+        self._bucket = self.deployment.bucket
+        self._request = self.parse()
+        return []
+
+    def reply(self, results: Sequence[JobResult]) -> Reply:
+        """Run the task; raise the refusal, if there is one."""
+        reports_of(results)
+        return self.run(self._request, self._bucket)
+
+    def parse(self) -> Request:
+        """Return the request of the execution."""
+        return Request.parse(self.event.request, MAX_NUMBERS)
 
     @abstractmethod
     def run(self, request: Request, bucket: Bucket) -> Reply:
@@ -151,11 +155,16 @@ class Plan(ExecutionTask):
 
     name = "plan"
 
-    def run(self, request: Request, bucket: Bucket) -> Reply:
-        """Put the list of chunks; return where it is, and the request with all its fields."""
+    def parse(self) -> Request:
+        """Return the request; it has no trace."""
+        request = super().parse()
         if request.trace:
             allowed = "false, because each chunk has a clock of its own"
             raise InvalidRequest("trace", request.trace, allowed)
+        return request
+
+    def run(self, request: Request, bucket: Bucket) -> Reply:
+        """Put the list of chunks; return where it is, and the request with all its fields."""
         count = len(request.numbers)
         full_chunks = math.ceil(count / self.deployment.chunk_numbers)
         parts = chunks.split(request.numbers, max(full_chunks, min(MIN_CHUNKS, count)))

@@ -1,6 +1,7 @@
 """The bucket: requests to read, reports to store, and the state machine's objects.
 
-To import boto3 and make a client takes 0.3 s, so that happens when the bucket is first used.
+To import boto3 and make a client takes a quarter of a second, so that happens when the bucket is
+first used.
 """
 
 import asyncio
@@ -44,10 +45,12 @@ class Bucket:
         _put(self._client, self.name, key, value)
 
     def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return an object's content, or so many bytes of it; None where there is no such object.
+        """Return an object's content, or so many bytes of it.
+
+        It is None where there is no such object, or one with another `etag`.
 
         Raises:
-            botocore.exceptions.ClientError: The object has another `etag`, or S3 refuses.
+            botocore.exceptions.ClientError: S3 refuses.
         """
         return _get(self._client, self.name, key, max_bytes, etag)
 
@@ -97,8 +100,10 @@ def _get(
         conditions["IfMatch"] = etag
     try:
         answer = s3.get_object(Bucket=bucket, Key=key, **conditions)
-    except s3.exceptions.NoSuchKey:
-        return None
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "PreconditionFailed"}:
+            return None
+        raise
     with closing(answer["Body"]) as body:
         content: bytes = body.read(max_bytes)
     return content
