@@ -6,6 +6,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 DELAY ?= 0.05
 TO ?= $(VENV)/race.html
+CONFIG ?= default
 
 bin := $(VENV)/bin
 # What a failed test leaves for inspection is in the virtual environment, not in /tmp.
@@ -13,8 +14,8 @@ pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run race test fuzz test-sam test-browser check format build docs pokeapi bench audit
-.PHONY: lock clean
+.PHONY: run race test fuzz test-sam test-browser check format build deploy docs pokeapi bench
+.PHONY: audit lock clean
 
 faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED)) \
 	$(addprefix --weather ,$(WEATHER))
@@ -58,8 +59,27 @@ format: $(VENV)/test
 
 # Lambda cannot store bytecode, and would compile the package at every cold start. CONFIG=prod
 build:  ## `sam build`, and the package's bytecode
-	sam build $(addprefix --config-env ,$(CONFIG))
+	@python3.13 -c '' 2>/dev/null || { \
+		echo 'Python 3.13 is needed, as the program python3.13: the function runs on it'; exit 1; }
+	@sam --version >/dev/null 2>&1 || { \
+		echo 'The AWS SAM CLI is needed, as the program sam: pip install aws-sam-cli'; exit 1; }
+	@grep -q '^\[$(CONFIG)[.]' samconfig.toml || { \
+		echo 'CONFIG: got $(CONFIG), allowed: default, prod, or what samconfig.toml has beside them'; \
+		exit 1; }
+	sam build $(sam)
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
+
+# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'
+deploy: build  ## `make build`, and `sam deploy` of the same configuration
+	sam deploy $(sam)
+
+# SAM replaces the parameters of the configuration by those of the command line. Without its own
+# architecture, a deployment could ship a package of another one.
+sam = --config-env $(CONFIG) \
+	$(if $(PARAMETERS),--parameter-overrides '$(strip $(configured) $(PARAMETERS))')
+configured = $(shell python3.13 -c 'import tomllib; \
+	parameters = tomllib.load(open("samconfig.toml", "rb"))["$(CONFIG)"]["global"]["parameters"]; \
+	print(parameters.get("parameter_overrides", ""))')
 
 docs: $(VENV)/test  ## the page for people of the API's description for programs
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs

@@ -446,7 +446,7 @@ def _of_type(template: Template, kind: str) -> dict[str, dict[str, Any]]:
 
 def test_production_moves_to_a_new_version_in_steps_and_an_alarm_rolls_it_back() -> None:
     samconfig = tomllib.loads((EVENTS.parent / "samconfig.toml").read_text(encoding="utf-8"))
-    overrides = samconfig["prod"]["deploy"]["parameters"]["parameter_overrides"].split()
+    overrides = samconfig["prod"]["global"]["parameters"]["parameter_overrides"].split()
     template = stack.translate(**dict(one.split("=") for one in overrides))
     (group,) = _of_type(template, "AWS::CodeDeploy::DeploymentGroup").values()
     assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent15Minutes"}

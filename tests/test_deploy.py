@@ -1,0 +1,97 @@
+"""`make deploy`, with a program in SAM's place that prints how it is called."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+DEVELOPMENT = "Architecture=x86_64"
+PRODUCTION = (
+    "Architecture=arm64 LogRetentionDays=90 SharedCache=true Rollout=Canary10Percent15Minutes"
+)
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder of programs, with all that the target needs."""
+    add(tmp_path, "sam", 'if [ "$1" != --version ]; then echo "sam $*"; fi')
+    add(tmp_path, "python3.13", f'exec {sys.executable} "$@"')
+    for name in ("make", "grep"):
+        program = shutil.which(name)
+        assert program
+        (tmp_path / name).symlink_to(program)
+    return tmp_path
+
+
+def add(folder: Path, name: str, script: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def make(programs: Path, target: str, *variables: str) -> list[str]:
+    """Return the calls of SAM, or what is printed where the target fails before them."""
+    done = subprocess.run(
+        ["make", "--silent", target, *variables],
+        cwd=ROOT,
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode != 0:
+        return lines
+    return [line for line in lines if line.startswith("sam ")]
+
+
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ([], "--config-env default"),
+        (["CONFIG=prod"], "--config-env prod"),
+        (
+            ["PARAMETERS=Authorization=AWS_IAM"],
+            f"--config-env default --parameter-overrides {DEVELOPMENT} Authorization=AWS_IAM",
+        ),
+        (
+            ["CONFIG=prod", "PARAMETERS=RateLimit=5 Rollout=AllAtOnce"],
+            f"--config-env prod --parameter-overrides {PRODUCTION} RateLimit=5 Rollout=AllAtOnce",
+        ),
+    ],
+)
+def test_build_and_deployment_have_the_same_configuration(
+    programs: Path, variables: list[str], options: str
+) -> None:
+    commands = make(programs, "deploy", *variables)
+    assert commands == [f"sam build {options}", f"sam deploy {options}"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("python3.13", "Python 3.13 is needed, as the program python3.13"),
+        ("sam", "The AWS SAM CLI is needed, as the program sam"),
+    ],
+)
+def test_a_missing_program_is_named(programs: Path, missing: str, message: str) -> None:
+    (programs / missing).unlink()
+    (line,) = make(programs, "deploy")
+    assert line.startswith(message)
+
+
+def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
+    """A version manager can leave a name on the PATH with nothing behind it."""
+    add(programs, "python3.13", "exit 127")
+    (line,) = make(programs, "deploy")
+    assert line.startswith("Python 3.13 is needed")
+
+
+def test_a_mistyped_configuration_is_refused(programs: Path) -> None:
+    """SAM would take the default parameters in silence."""
+    (line,) = make(programs, "deploy", "CONFIG=pord")
+    assert line.startswith("CONFIG: got pord, allowed: default, prod")
