@@ -74,6 +74,30 @@ async def test_names_that_came_are_returned_and_all_other_numbers_fail(
     assert again.results == [BULBASAUR, IVYSAUR, VENUSAUR]
 
 
+class LosingACancellation(Clients):
+    """Clients that lose the first one, as pyreqwest does one that comes just as a response does."""
+
+    has_lost_one = False
+
+    async def get(self, path: str) -> httpx.Response:
+        try:
+            return await super().get(path)
+        except asyncio.CancelledError:
+            if self.has_lost_one:
+                raise
+            self.has_lost_one = True
+            return await super().get(path)
+
+
+@pytest.mark.parametrize("strategy", ["gather", "sequential", "index"])
+async def test_a_lost_cancellation_is_repeated(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    pokeapi.answers = {2: answers.hang, PokeAPI.LIST: answers.hang}
+    clients = LosingACancellation(url)
+    fetched = await in_time(fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy))
+    assert clients.has_lost_one
+    assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
+
+
 @pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
 async def test_the_failure_names_the_error_before_the_deadline(
     pokeapi: PokeAPI, url: str, strategy: str

@@ -13,6 +13,7 @@ from pokemon_names.fetching.window import Window
 PROMISE_TIMEOUT = 2.0  # seconds for a response at the time that Retry-After gave
 GLANCE = 0.5  # seconds from one look at what is left to the next
 LONG_GLANCE = 2.0  # seconds that only a frozen environment takes
+CANCEL_AGAIN = 0.05  # seconds: pyreqwest loses a cancellation that comes just as a response does
 STRAGGLERS_SHARE = 10  # of so many numbers, one may be a straggler
 
 
@@ -50,8 +51,9 @@ class Patience:
             if seconds <= 0:
                 break
             await asyncio.wait([task], timeout=min(seconds, GLANCE))
-        task.cancel()
-        await asyncio.wait([task])
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN)
         if not task.cancelled():
             task.result()
 
