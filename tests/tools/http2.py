@@ -16,6 +16,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from tests.tools.pokeapi.bodies import list_entry, pokemon
+from tests.tools.relay import settle
 
 FRAME = 16_384  # bytes
 JSON = [(":status", "200"), ("content-type", "application/json")]
@@ -40,8 +41,8 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        if self.is_mute:
-            return
+        if self.is_mute or self.transport.is_closing():
+            return  # closed twice, asyncio's transport could no longer be aborted
         try:
             events = self.h2.receive_data(data)
         except ProtocolError:
@@ -128,9 +129,10 @@ class Http2Server:
         )
 
     async def stop(self) -> None:
+        await settle()
         for connection in self.connections:
             connection.transport.abort()
-        await asyncio.sleep(0)  # until they are closed
+        await settle()
 
 
 @contextmanager

@@ -86,12 +86,13 @@ class Relay:
         return await self._loop.create_server(self._connected, "127.0.0.1", port, backlog=1024)
 
     async def stop(self) -> None:
+        await settle()
         tasks = [client.connecting for client in self.connections if client.connecting]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._end(_reset)
-        await asyncio.sleep(0)  # until they are closed
+        await settle()
 
     def forget(self) -> None:
         """Drop every byte, as a network does that has lost its table of connections."""
@@ -120,6 +121,12 @@ class Relay:
     def _connected(self) -> ClientEnd:
         self.connections.append(ClientEnd(self._half, self._target))
         return self.connections[-1]
+
+
+async def settle() -> None:
+    """Let the loop make and close the connections that are under way: that takes it a few turns."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def _close(transport: asyncio.Transport) -> None:
