@@ -250,20 +250,17 @@ def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
 
 
 def _from_alb(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read an ALB's event, the one whose query is not URL-decoded.
+    """Read an ALB's event: as a REST API's, but its query is not URL-decoded.
 
     An ALB that sends multi-value headers takes no others in the reply.
     """
-    fields = _texts(event)
+    request = _from_rest_api(event, context)
     query = {}
-    for name, value in _query(event).items():
+    for name, value in request.query.items():
         query[unquote_plus(name)] = unquote_plus(value)
-    return HttpRequest(
-        method=fields.get("httpMethod", ""),
-        path=fields.get("path", ""),
+    return msgspec.structs.replace(
+        request,
         query=query,
-        headers=_headers(event),
-        context=context,
         takes_multi_value_headers="multiValueHeaders" in event,
     )
 
