@@ -1,12 +1,21 @@
 # `make run` and `make test` need Python 3.11 or later, `make test-sam` also Docker and Python 3.13.
 PYTHON ?= python3
 VENV ?= .venv
-EVENT ?= events/direct.json
-HOST ?= 127.0.0.1
-PORT ?= 8000
-DELAY ?= 0.05
-TO ?= $(VENV)/race.html
 CONFIG ?= default
+# What a user sets reaches the programs by the environment, because "$$EVENT" is safe in the shell
+# whatever it contains. Make itself exports the variables of its command line.
+export EVENT ?= events/direct.json
+export DELAY ?= 0.05
+export TO ?= $(VENV)/race.html
+
+# Without this, a mistyped variable would be ignored, or replace one of this file's own.
+known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS OPEN PAIRS PARAMETERS PORT PYTHON \
+	RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
+upper = $(filter $(shell echo '$(variable)' | tr a-z A-Z),$(known))
+advice = $(if $(upper),write $(upper)=$(value $(variable)),only $(known))
+$(foreach variable,$(filter-out $(known),$(.VARIABLES)), \
+	$(if $(filter command,$(origin $(variable))), \
+	$(error $(variable)=$(value $(variable)): no such variable, $(advice))))
 
 bin := $(VENV)/bin
 # What a failed test leaves for inspection is in the virtual environment, not in /tmp.
@@ -14,24 +23,35 @@ pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run race test fuzz test-sam test-browser check format build deploy docs pokeapi bench
+.PHONY: run race serve test fuzz test-sam test-browser check format build deploy docs pokeapi bench
 .PHONY: audit lock clean
 
-faults = $(addprefix --fault ,$(FAULTS)) $(addprefix --seed ,$(SEED)) \
-	$(addprefix --weather ,$(WEATHER))
-live = $(if $(LIVE),--live)
-range = $(if $(RANGE),--range '$(RANGE)')
+on = $(filter-out 0 no false,$($(1)))
+service = --delay="$$DELAY" $(if $(FAULTS),--faults="$$FAULTS") $(if $(SEED),--seed="$$SEED") \
+	$(if $(WEATHER),--weather="$$WEATHER")
+function = $(service) $(if $(call on,LIVE),--live) $(if $(call on,LOGS),--logs)
+range = $(if $(RANGE),--range="$$RANGE")
+# Some shells export a HOST of their own.
+address = $(if $(filter command,$(origin HOST)),--host="$$HOST") \
+	$(if $(filter command,$(origin PORT)),--port="$$PORT")
+bodies = $(if $(BODIES),--bodies="$$BODIES")
 
 # RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1
 # LOGS=1
 run: $(VENV)/run  ## the names of a range
-	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(EVENT) --delay $(DELAY) $(faults) $(live) \
-		$(if $(LOGS),--logs) $(range) $(if $(STRATEGY),--strategy '$(STRATEGY)')
+	$(if $(STRATEGIES),$(error STRATEGIES is for make race, make run takes one STRATEGY))
+	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(function) $(range) \
+		$(if $(STRATEGY),--strategy="$$STRATEGY") -- "$$EVENT"
 
-# RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 OPEN=1 TO=race.html, or .svg
-race: $(VENV)/run  ## the page of a race, as a file
-	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(TO) --delay $(DELAY) $(faults) $(live) \
-		$(if $(OPEN),--open) $(range) $(if $(STRATEGIES),--strategies '$(STRATEGIES)')
+# RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 LOGS=1 OPEN=1 TO=race.html, or .svg
+race: $(VENV)/run  ## a race of all strategies, as text and as a page
+	$(if $(STRATEGY),$(error STRATEGY is for make run, make race takes STRATEGIES=gather,sync))
+	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(function) $(range) \
+		$(if $(STRATEGIES),--strategies="$$STRATEGIES") $(if $(call on,OPEN),--open) -- "$$TO"
+
+# HOST= PORT= DELAY= FAULTS= SEED= WEATHER= LIVE=1 LOGS=1. Without `exec`, make reports the Ctrl-C.
+serve: $(VENV)/run  ## the API and its pages by HTTP, until Ctrl-C
+	@PYTHONPATH=src exec $(bin)/python -m tests.tools.serve $(address) $(function)
 
 # ARGS=tests/test_http.py for some of them, without coverage
 test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage
@@ -44,7 +64,7 @@ test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
 	SAM=$(VENV)/sam-cli/bin/sam $(pytest) -m sam $(ARGS)
 
 test-browser: $(VENV)/test  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
-	SCREENSHOTS='$(SCREENSHOTS)' $(pytest) -m browser $(ARGS)
+	$(pytest) -m browser $(ARGS)
 
 check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
 	$(bin)/ruff check
@@ -86,15 +106,15 @@ docs: $(VENV)/test  ## the page for people of the API's description for programs
 
 # HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
 pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
-	@$(bin)/python -m tests.tools.pokeapi --host $(HOST) --port $(PORT) --delay $(DELAY) $(faults) \
-		$(if $(BODIES),--bodies '$(BODIES)')
+	@exec $(bin)/python -m tests.tools.pokeapi $(address) $(service) $(bodies)
 
 # BODIES= PAIRS= SMALL=1
 bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores
 	@for tool in nginx taskset curl h2load; do \
 		command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
-	@PYTHONPATH=src $(bin)/python -m tests.tools.bench --pairs $(or $(PAIRS),5) \
-		$(if $(SMALL),--small) $(addprefix --bodies ,$(or $(BODIES),$(wildcard ../shared/pokeapi/pokemon)))
+	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
+		$(if $(PAIRS),--pairs="$$PAIRS") \
+		$(or $(bodies),$(addprefix --bodies=,$(wildcard ../shared/pokeapi/pokemon)))
 
 audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
 	$(PYTHON) -m venv $(VENV)/audit

@@ -9,6 +9,7 @@ import os
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ import boto3
 import httpx
 import pytest
 import trustme
+from aiohttp import web
 from aws_lambda_powertools.logging import logger as powertools_logger
 from hypothesis import HealthCheck, settings
 from moto import mock_aws
@@ -36,7 +38,7 @@ from pokemon_names.fetching.window import Window
 from pokemon_names.model import STRATEGIES, Failure, Fetched, Found, Request
 from pokemon_names.stores import s3
 from tests.tools.invoke import Context
-from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi import PokeAPI, answers, serving
 from tests.tools.pokeapi.bodies import pokemon
 
 settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
@@ -105,6 +107,19 @@ def url(pokeapi: PokeAPI) -> Iterator[str]:
     """Serve the local PokeAPI, and yield its URL."""
     with serving(pokeapi) as port:
         yield f"http://127.0.0.1:{port}/api/v2"
+
+
+@pytest.fixture
+def asked(pokeapi: PokeAPI) -> threading.Event:
+    """Let the request for number 1 hang, and return the event that it has come."""
+    asked = threading.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        asked.set()
+        return await answers.hang(request)
+
+    pokeapi.answers[1] = hang
+    return asked
 
 
 @pytest.fixture

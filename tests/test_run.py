@@ -46,24 +46,6 @@ def test_the_options_replace_the_events_own_range_and_strategy() -> None:
     assert lines[4] == "failed: 1026, not_found (Not Found)"
 
 
-@pytest.mark.parametrize(
-    ("option", "text", "reason"),
-    [
-        ("--fault", "flood=1", "flood: no such fault, only 429, 500, "),
-        ("--fault", "500", "500: NAME=RATE is wanted, with a number"),
-        ("--weather", "fog=1", "fog: no such weather, only refuse, outage, "),
-        ("--weather", "outage=long", "outage=long: NAME=VALUE is wanted, with a number"),
-    ],
-)
-def test_a_bad_option_is_an_error_message_without_a_traceback(
-    option: str, text: str, reason: str
-) -> None:
-    done = run("events/direct.json", option, text)
-    assert f"error: argument {option}: {reason}" in done.stderr.replace("\n", " ")
-    assert "Traceback" not in done.stderr
-    assert done.returncode != 0
-
-
 @pytest.mark.parametrize("weather", ["refuse=0.2", "outage=0.2"])
 def test_weather_costs_no_name_and_prints_no_errors(weather: str) -> None:
     done = run("events/direct.json", "--delay", "0.05", "--weather", weather)
@@ -126,7 +108,7 @@ def test_the_log_is_printed_on_demand() -> None:
 
 
 def test_faults_come_on_demand() -> None:
-    done = run("events/direct.json", "--range", "1-20", "--fault", "500=0.3", "--seed", "7")
+    done = run("events/direct.json", "--range", "1-20", "--faults", "500=0.3", "--seed", "7")
     _, (summary, requests), (header, *_) = blocks(done)
     assert " retried" in header
     assert summary.startswith("20 names of 1-20 by gather in ")

@@ -23,6 +23,7 @@ from pokemon_names.views import pages
 from tests.chromium import chromium
 from tests.conftest import EVENTS, NAMES, REGION, ROOT, account, sample
 from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.server import bound
 
 pytestmark = pytest.mark.sam
 
@@ -84,7 +85,8 @@ def options(service: PokeAPI) -> Iterator[list[str]]:
     if sys.platform == "linux":
         subnet = need("a running Docker", "docker", "network", "inspect", "bridge", "-f", SUBNET)
         host = str(ipaddress.ip_network(subnet)[1])
-    with serving(service, "0.0.0.0") as port:  # noqa: S104  containers have no way to the loopback
+    listening = bound("0.0.0.0", 0)  # noqa: S104  containers have no way to the loopback
+    with serving(service, listening) as port:
         yield ["--parameter-overrides", f"PokeApiUrl=http://{host}:{port}/api/v2"]
 
 

@@ -1,6 +1,6 @@
-"""Invoke the handler as Lambda does, in this process.
+"""Invoke the handler as one environment of Lambda does, in this process.
 
-The reply goes to stdout, and everything else to stderr.
+Each line of stdin is an event, and its reply a line of stdout; everything else goes to stderr.
 """
 
 import contextlib
@@ -8,7 +8,6 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -40,17 +39,12 @@ def invoke(event: Any) -> Any:
         return {"errorType": type(error).__name__, "errorMessage": str(error)}
 
 
-def _event_text() -> str:
-    """Read the event from the file that is named, or from stdin."""
-    if len(sys.argv) > 1:
-        return Path(sys.argv[1]).read_text(encoding="utf-8")
-    return sys.stdin.read()
-
-
 if __name__ == "__main__":
+    replies = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        reply = invoke(json.loads(_event_text()))
-    print(json.dumps(reply), flush=True)
+        for line in sys.stdin:
+            reply = invoke(json.loads(line))
+            print(json.dumps(reply), file=replies, flush=True)
     # The process ends as abruptly as an environment of Lambda's. In an ordinary exit, one of a
     # hundred aborts: a thread of pyreqwest's releases an object after the interpreter has ended.
     sys.stderr.flush()

@@ -1,6 +1,5 @@
 """Race the strategies against the local PokeAPI, and write the page of the race: `make race`."""
 
-import argparse
 import json
 import sys
 import webbrowser
@@ -9,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from tests.tools.options import Parser, page_file
 from tests.tools.picture import picture
 from tests.tools.run import FAILED, add_options, answer, change, lane
 
@@ -19,12 +19,14 @@ TITLE = "When each HTTP request waited for what, by strategy and on the same tim
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.race", description=__doc__)
+    parser = Parser(prog="python -m tests.tools.race", description=__doc__)
     parser.add_argument(
         "file",
-        type=Path,
+        metavar="TO",
+        type=page_file,
         help="where to write it: a page, or where the name ends in .svg its picture",
     )
+    parser.add_argument("--range", help="in place of the event's")
     parser.add_argument("--strategies", help="some of them, with commas between")
     parser.add_argument("--open", action="store_true", help="open it in a browser, too")
     add_options(parser)

@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -15,29 +14,31 @@ import msgspec
 from pokemon_names.model import Attempt
 from pokemon_names.sources.responses import race_line
 from pokemon_names.views.waterfall import Lane
+from tests.tools.options import Parser, event_file
 from tests.tools.pokeapi import options as pokeapi
 from tests.tools.pokeapi import serving
 from tests.tools.waterfall import GLYPHS, text
 
 MAX_FAILURES = 5
 FAILED = 1
+INVOKE = (sys.executable, "-m", "tests.tools.invoke")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.run", description=__doc__)
-    parser.add_argument("event", type=Path, help="a sample event's file")
+    parser = Parser(prog="python -m tests.tools.run", description=__doc__)
+    parser.add_argument("event", type=event_file, help="a sample event's file")
+    parser.add_argument("--range", help="in place of the event's")
     parser.add_argument("--strategy", help="in place of the event's")
     add_options(parser)
     options = parser.parse_args()
-    event = json.loads(options.event.read_text(encoding="utf-8"))
-    change(event, {"range": options.range, "strategy": options.strategy, "trace": "true"})
-    reply = answer(event, options)
+    fields = {"range": options.range, "strategy": options.strategy, "trace": "true"}
+    change(options.event, fields)
+    reply = answer(options.event, options)
     print("\n".join(_lines(reply)))
     return FAILED if "errorType" in reply else 0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--range", help="in place of the event's")
     parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
     pokeapi.add_options(parser)
     parser.add_argument(
@@ -49,12 +50,24 @@ def answer(
     event: Mapping[str, Any], options: argparse.Namespace, **environment: str
 ) -> dict[str, Any]:
     """Return the handler's reply to an event, with the PokeAPI that the options describe."""
-    local = nullcontext(None) if options.live else serving(pokeapi.service(options))
-    logs = sys.stderr.fileno() if options.logs else subprocess.DEVNULL
-    with local as port:
-        if port is not None:
-            environment["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
-        return _invoke(event, environment, logs)
+    with environment_of(options) as variables:
+        return _invoke(event, variables | environment, log_of(options))
+
+
+@contextmanager
+def environment_of(options: argparse.Namespace) -> Iterator[dict[str, str]]:
+    """Yield the function's environment, with the PokeAPI that the options describe."""
+    environment = {**os.environ, "PYTHONPATH": "src"}
+    if options.live:
+        yield environment
+        return
+    with serving(pokeapi.service(options)) as port:
+        yield environment | {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
+
+
+def log_of(options: argparse.Namespace) -> int:
+    """Return where the function's log goes."""
+    return sys.stderr.fileno() if options.logs else subprocess.DEVNULL
 
 
 def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
@@ -62,19 +75,19 @@ def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
     given = {name: value for name, value in fields.items() if value is not None}
     if "requestContext" not in event:
         event |= given
-    elif "multiValueQueryStringParameters" in event:
+    elif event.get("multiValueQueryStringParameters"):
         lists = {name: [value] for name, value in given.items()}
         event["multiValueQueryStringParameters"] |= lists
     else:
-        event["queryStringParameters"] = event.get("queryStringParameters", {}) | given
+        event["queryStringParameters"] = (event.get("queryStringParameters") or {}) | given
 
 
 def _invoke(event: Mapping[str, Any], environment: Mapping[str, str], logs: int) -> dict[str, Any]:
     """Invoke in a process of its own, which reads the event and writes the reply."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.invoke"],
+        INVOKE,
         input=json.dumps(event),
-        env={**os.environ, "PYTHONPATH": "src", **environment},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=logs,
         text=True,

@@ -4,17 +4,18 @@ A row has the median of its pairs' ratios. The runs of a pair follow each other,
 speed changes. Function and server have a core each.
 """
 
-import argparse
 import math
+import signal
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from tests.tools.bench import coldstart
 from tests.tools.bench.measure import SERVERS_CORE, Run, Side, run
 from tests.tools.bench.server import ROUND_TRIP, nginx
+from tests.tools.options import Parser, number
+from tests.tools.pokeapi.options import bodies
 
 LARGE = "1-1025"
 ALL = "1-1025,10001-10326"
@@ -58,9 +59,11 @@ Measure = Callable[[Side], Run]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.bench", description=__doc__)
-    parser.add_argument("--bodies", type=Path, help="a folder of recorded bodies, NUMBER.json.gz")
-    parser.add_argument("--pairs", type=int, default=5)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C ends nginx, too
+    parser = Parser(prog="python -m tests.tools.bench", description=__doc__)
+    count = number(int, "a whole number from 1 on, such as 5", minimum=1)
+    parser.add_argument("--bodies", type=bodies, help="a folder of recorded ones, NUMBER.json.gz")
+    parser.add_argument("--pairs", type=count, default=5)
     parser.add_argument(
         "--small", action="store_true", help="every row, but of ten names: does it work at all?"
     )

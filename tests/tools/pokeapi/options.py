@@ -1,49 +1,64 @@
 """The options that describe the local PokeAPI, for every program that runs one."""
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterable
+import math
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 
+from tests.tools.options import Mistake, number
 from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.server import PokeAPI
 from tests.tools.pokeapi.weather import WEATHER, Weather
 
+RATES = f"NAME=RATE of {', '.join(FAULTS)}; rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
+CONDITIONS = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 hopeless=50'"
+
 
 def add_options(parser: ArgumentParser) -> None:
+    seconds = number(float, "seconds from 0 on, such as 0.05")
+    seed = number(int, "a whole number, such as 7", minimum=-math.inf)
     parser.add_argument(
-        "--delay", type=float, default=0.0, help="seconds before each answer of the local PokeAPI"
+        "--delay", type=seconds, default=0.0, help="seconds before each answer of the local PokeAPI"
     )
-    _add_named(parser, "fault", "NAME=RATE", FAULTS)
-    parser.add_argument("--seed", type=int, default=0, help="of the faults")
-    _add_named(parser, "weather", "NAME=VALUE", WEATHER)
+    parser.add_argument("--faults", type=_faults, default={}, help=RATES)
+    parser.add_argument("--seed", type=seed, default=0, help="of the faults")
+    parser.add_argument("--weather", type=_weather, default={}, help=CONDITIONS)
+
+
+def bodies(text: str) -> Path:
+    """Return a folder of recorded bodies."""
+    folder = Path(text)
+    if not any(folder.glob("*.json.gz")):
+        raise Mistake(text, "a folder of recorded bodies, NUMBER.json.gz")
+    return folder
 
 
 def service(options: Namespace, bodies: Path | None = None) -> PokeAPI:
     """Return the PokeAPI that the options describe."""
-    faults = Faults(dict(options.fault), options.seed)
-    weather = Weather(dict(options.weather))
+    faults = Faults(options.faults, options.seed)
+    weather = Weather(options.weather)
     return PokeAPI(bodies, options.delay, faults, weather)
 
 
-def _add_named(parser: ArgumentParser, what: str, form: str, names: Iterable[str]) -> None:
-    parser.add_argument(
-        f"--{what}",
-        action="append",
-        default=[],
-        type=_named(what, form, names),
-        metavar=form,
-        help=", ".join(names),
-    )
+def _faults(text: str) -> dict[str, float]:
+    rates = _numbers(text, FAULTS, RATES)
+    if math.fsum(rates.values()) > 1:
+        raise Mistake(text, RATES)
+    return rates
 
 
-def _named(what: str, form: str, names: Iterable[str]) -> Callable[[str], tuple[str, float]]:
-    def read(text: str) -> tuple[str, float]:
-        name, _, value = text.partition("=")
+def _weather(text: str) -> dict[str, float]:
+    return _numbers(text, WEATHER, CONDITIONS)
+
+
+def _numbers(text: str, names: Iterable[str], allowed: str) -> dict[str, float]:
+    numbers = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
         if name not in names:
-            raise ArgumentTypeError(f"{name}: no such {what}, only {', '.join(names)}")
+            raise Mistake(part, allowed)
         try:
-            return name, float(value)
-        except ValueError:
-            raise ArgumentTypeError(f"{text}: {form} is wanted, with a number") from None
-
-    return read
+            numbers[name] = number(float, allowed)(value)
+        except Mistake:
+            raise Mistake(part, allowed) from None
+    return numbers

@@ -110,7 +110,7 @@ class PokeAPI:
         address = self._listening.getsockname()
         for site in self.runner.sites:
             await site.stop()
-        listening = _bound(*address[:2])
+        listening = bound(*address[:2])
         for transport in _transports(self):
             transport.abort()
         with suppress(asyncio.CancelledError):
@@ -167,15 +167,22 @@ class PokeAPI:
         )
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
     """Bind a socket that does not listen yet.
 
     It refuses connections, and the system assigns its port to no other program.
+
+    Raises:
+        OSError, UnicodeError: The address is not this machine's, or taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((host, port))
+    try:
+        bound.bind((host, port))
+    except (OSError, UnicodeError):
+        bound.close()
+        raise
     return bound
 
 
@@ -189,20 +196,24 @@ def _page(offset: int, limit: int) -> str:
 
 @contextmanager
 def serving(
-    service: PokeAPI, host: str = "127.0.0.1", port: int = 0, ssl_context: SSLContext | None = None
+    service: PokeAPI,
+    listening: socket.socket | None = None,
+    ssl_context: SSLContext | None = None,
 ) -> Iterator[int]:
-    """Serve from a thread of its own until the block ends, and yield the port."""
-    running = _run(service, host, port, ssl_context)
-    with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as bound:
-        yield bound
+    """Serve from a thread of its own until the block ends, and yield the port.
+
+    Without a socket it is a free port of the loopback.
+    """
+    running = _run(service, listening or bound("127.0.0.1", 0), ssl_context)
+    with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as port:
+        yield port
 
 
 @asynccontextmanager
 async def _run(
-    service: PokeAPI, host: str, port: int, ssl_context: SSLContext | None
+    service: PokeAPI, listening: socket.socket, ssl_context: SSLContext | None
 ) -> AsyncIterator[int]:
     await service.runner.setup()
-    listening = _bound(host, port)
     await service.listen(listening, ssl_context)
     yield listening.getsockname()[1]
     await service.clear_up()

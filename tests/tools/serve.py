@@ -1,0 +1,203 @@
+"""Serve the function by HTTP until a signal stops it, as a Function URL does: `make serve`."""
+
+import asyncio
+import base64
+import json
+import logging
+import signal
+import socket
+import string
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, quote
+from uuid import uuid4
+
+from aiohttp import web
+from yarl import URL
+
+from tests.tools.options import Parser, add_address, bind
+from tests.tools.run import INVOKE, add_options, environment_of, log_of
+
+MAX_URL_BYTES = 65_536  # the longest range, with all its commas escaped
+MAX_REPLY_BYTES = 50_000_000  # Lambda's 6 MB, and more for the escapes of JSON
+
+
+class Environment:
+    """One environment of Lambda: a process that stays warm, and takes one event at a time."""
+
+    def __init__(self, variables: Mapping[str, str], log: int) -> None:
+        self._variables = variables
+        self._log = log
+        self.process: Process | None = None
+        self._is_free = asyncio.Lock()
+
+    async def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the reply to an event, or an error as Lambda words it."""
+        async with self._is_free:
+            if self.process is None:
+                self.process = await self._start()
+            line = await _exchange(self.process, json.dumps(event))
+            if line:
+                reply: dict[str, Any] = json.loads(line)
+                return reply
+            status = await self.process.wait()
+            self.process = None
+            message = f"Runtime exited with exit status {status}"
+            return {"errorType": "Runtime.ExitError", "errorMessage": message}
+
+    async def close(self) -> None:
+        if self.process:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+
+    async def _start(self) -> Process:
+        """Start the process, in a session of its own: Ctrl-C is for this one."""
+        return await asyncio.create_subprocess_exec(
+            *INVOKE,
+            env=self._variables,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=self._log,
+            limit=MAX_REPLY_BYTES,
+            start_new_session=True,
+        )
+
+
+async def _exchange(process: Process, line: str) -> bytes:
+    """Return the line that answers a line, and nothing where the process has ended."""
+    assert process.stdin
+    assert process.stdout
+    with suppress(ConnectionError):
+        process.stdin.write(f"{line}\n".encode())
+        await process.stdin.drain()
+    return await process.stdout.readline()
+
+
+async def event_of(request: web.BaseRequest) -> dict[str, Any]:
+    """Return the event that a Function URL makes of a request.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+    """
+    url = quote(request.raw_path, safe=string.punctuation, errors="surrogateescape")
+    path, _, query = url.partition("?")
+    headers = [(name.lower(), value) for name, value in request.headers.items()]
+    now = datetime.now(UTC)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": _joined(headers),
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "local",
+            "domainName": request.url.host,
+            "domainPrefix": "local",
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": f"HTTP/{request.version.major}.{request.version.minor}",
+                "sourceIp": request.remote,
+                "userAgent": request.headers.get("User-Agent"),
+            },
+            "requestId": str(uuid4()),
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S %z"),
+            "timeEpoch": int(now.timestamp() * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    parameters = _joined(parse_qsl(query, keep_blank_values=True))
+    if parameters:
+        event["queryStringParameters"] = parameters
+    body = await request.read()
+    if body:
+        event |= _body_of(body)
+    return event
+
+
+def _body_of(body: bytes) -> dict[str, Any]:
+    try:
+        return {"body": body.decode(), "isBase64Encoded": False}
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def response_of(reply: Mapping[str, Any]) -> web.Response:
+    """Return the response that a Function URL makes of a reply."""
+    if "errorType" in reply:
+        message = {"message": HTTPStatus.INTERNAL_SERVER_ERROR.phrase}
+        return web.json_response(message, status=HTTPStatus.BAD_GATEWAY)
+    body = reply["body"].encode()
+    if reply["isBase64Encoded"]:
+        body = base64.b64decode(body)
+    return web.Response(status=reply["statusCode"], headers=reply["headers"], body=body)
+
+
+async def serve(listening: socket.socket, host: str, environment: Environment) -> None:
+    """Serve until a signal comes."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+
+    async def respond(request: web.BaseRequest) -> web.Response:
+        began = time.monotonic()
+        event = await event_of(request)
+        reply = await environment.invoke(event)
+        if "errorType" in reply:
+            print(f"{reply['errorType']}: {reply['errorMessage']}", file=sys.stderr)
+        response = response_of(reply)
+        seconds = time.monotonic() - began
+        url = event["rawPath"]
+        if event["rawQueryString"]:
+            url += f"?{event['rawQueryString']}"
+        with suppress(BrokenPipeError):
+            print(f"{request.method} {url} {response.status} {seconds:.2f} s", flush=True)
+        return response
+
+    # Otherwise a request that is no HTTP is a traceback in the terminal.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    server = web.Server(respond, access_log=None, max_line_size=MAX_URL_BYTES)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.SockSite(runner, listening).start()
+    port = listening.getsockname()[1]
+    url = URL.build(scheme="http", host=host, port=port, path="/race")
+    print(f"{url} (Ctrl-C stops it)", flush=True)
+    await stopped.wait()
+    await runner.cleanup()
+    await environment.close()
+
+
+def _joined(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return each name's values, with commas between."""
+    joined: dict[str, str] = {}
+    for name, value in items:
+        if name in joined:
+            joined[name] += f",{value}"
+        else:
+            joined[name] = value
+    return joined
+
+
+def main() -> None:
+    parser = Parser(prog="python -m tests.tools.serve", description=__doc__)
+    add_address(parser, port=3000)
+    add_options(parser)
+    options = parser.parse_args()
+    listening = bind(parser, options.host, options.port)
+    with environment_of(options) as variables:
+        environment = Environment(variables, log_of(options))
+        asyncio.run(serve(listening, options.host, environment))
+
+
+if __name__ == "__main__":
+    main()
