@@ -130,17 +130,28 @@ def test_the_page_shows_a_race(
 
 
 @schemes
-@sizes
+@pytest.mark.parametrize("width", [320, 360, 390, 1280])
 def test_every_link_of_the_documentation_is_served(
-    page: Page, site: str, size: ViewportSize, scheme: Literal["light", "dark"]
+    page: Page, site: str, width: int, scheme: Literal["light", "dark"]
 ) -> None:
-    show(page, size, scheme)
+    show(page, ViewportSize(width=width, height=844), scheme)
     page.goto(f"{site}/")
-    store_screenshot(page, f"documentation-{size['width']}-{scheme}")
+    store_screenshot(page, f"documentation-{width}-{scheme}")
     assert fits(page)
-    links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.href)")
-    assert len(links) == 4
-    assert {httpx.get(link).status_code for link in links} == {200}
+    links = page.evaluate("[...document.links].map(a => a.getAttribute('href'))")
+    within = {link for link in links if link.startswith("#")}
+    others = set(links) - within
+    assert len(others) == page.locator("section").count() + 1  # the button's
+    assert {httpx.get(f"{site}/{link}").status_code for link in others} == {200}
+    assert all(page.locator(link).count() == 1 for link in within)
+
+
+def test_the_documentation_begins_with_the_way_to_the_race(page: Page, site: str) -> None:
+    page.goto(f"{site}/")
+    page.keyboard.press("Tab")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url == f"{site}/race"
 
 
 def test_the_page_has_its_own_style_and_takes_no_other(

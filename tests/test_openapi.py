@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -26,6 +27,7 @@ API = yaml.safe_load(Path(pages.__file__).with_name("openapi.yaml").read_text(en
 PARAMETERS = API["components"]["parameters"]
 SCHEMAS = API["components"]["schemas"]
 FORBIDDEN = answers.text(403, "Forbidden")
+TIME = re.compile(r" *\d+\.\d+")  # or a speed-up; nothing else in a reply has a decimal point
 
 # A value for each field that a query may have.
 VALUES = {
@@ -85,6 +87,39 @@ def test_every_path_is_described_and_no_other() -> None:
 
 def test_the_page_for_people_is_made_from_the_description() -> None:
     assert docs.PAGE.read_text(encoding="utf-8") == docs.made(), "make docs"
+
+
+def described_examples() -> Iterator[tuple[str, Any, Any]]:
+    """Yield each example with its media type and its schema."""
+    for response in API["components"]["responses"].values():
+        for media_type, content in response.get("content", {}).items():
+            for example in content.get("examples", {}).values():
+                yield media_type, content["schema"], example
+
+
+@pytest.mark.parametrize(("media_type", "schema", "example"), [*described_examples()])
+def test_every_example_is_the_reply_to_its_request_but_for_the_times(
+    handle: Handle, media_type: str, schema: Any, example: Any
+) -> None:
+    check_schema(example["value"], schema)
+    url = urlsplit(example["summary"])
+    reply = handle(http_event(url.path, media_type, **dict(parse_qsl(url.query))))
+    text = example["value"]
+    if media_type == "application/json":
+        text = json.dumps(text)
+    assert TIME.sub("", reply["body"]) == TIME.sub("", text)
+
+
+def test_what_paths_have_in_common_is_described_once() -> None:
+    page = docs.made()
+    for text in ("The caller already has the names", "No name came in time", "<dt>fresh</dt>"):
+        assert page.count(text) == 1
+    assert 'As for <a href="#getNames">GET /pokemon</a>' in page
+
+
+@pytest.mark.parametrize("url_path", ["/", "/prod"])
+def test_links_within_the_page_stay_within_it(url_path: str) -> None:
+    assert '<a href="#getNames">' in pages.documentation(url_path)
 
 
 @pytest.mark.parametrize("path", API["paths"])

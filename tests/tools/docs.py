@@ -1,10 +1,15 @@
-"""Make a page for people from the API's description for programs: `make docs`."""
+"""Make a page for people from the API's description for programs: `make docs`.
 
+What several paths have in common is described at the first of them, and the others link to it.
+"""
+
+import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -13,7 +18,13 @@ from pokemon_names.views import pages
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 PAGE = Path(pages.__file__).with_name("documentation.html")
 
-Row = tuple[str, str, str]
+
+class Term(NamedTuple):
+    """A parameter or a status, its meaning, and in small print what it takes or returns."""
+
+    name: str
+    meaning: str
+    note: str
 
 
 def main() -> None:
@@ -24,73 +35,129 @@ def main() -> None:
 def made() -> str:
     """Return the content of the page's main part."""
     api = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
-    parts = [_prose(api["info"]["description"])]
-    for path in api["paths"]:
-        if path != "/":
-            parts.extend(_path(api, path))
+    paths = [path for path in api["paths"] if path != "/"]
+    links: dict[Term, str] = {}  # to the paths where terms are described already
+    parts = [*_introduction(api["info"]["description"]), *_contents(api, paths)]
+    for path in paths:
+        parts.extend(_path(api, path, links))
     return "".join(parts)
 
 
-def _path(api: Mapping[str, Any], path: str) -> Iterator[str]:
+def _introduction(description: str) -> Iterator[str]:
+    """Yield the description, with the way to the race after its first sentence."""
+    paragraphs = [" ".join(part.split()) for part in description.split("\n\n")]
+    sentence, _, paragraphs[0] = paragraphs[0].partition(". ")
+    yield f'<p class="lead">{_code(sentence)}.</p>\n'
+    yield '<p class="start"><a class="button" href="race">See the race</a>\n'
+    yield "<small>All at once, or one after another? It takes a few seconds.</small></p>\n"
+    for paragraph in paragraphs:
+        yield f"<p>{_code(paragraph)}</p>\n"
+
+
+def _contents(api: Mapping[str, Any], paths: Iterable[str]) -> Iterator[str]:
+    yield '<nav aria-label="Paths">\n<ul>\n'
+    for path in paths:
+        summary = _code(api["paths"][path]["get"]["summary"])
+        yield f"<li>{_link_to(api, path)}<small>{summary}</small></li>\n"
+    yield "</ul>\n</nav>\n"
+    yield "<p><code>$URL</code> is this page's address, without the slash at its end.</p>\n"
+
+
+def _path(api: Mapping[str, Any], path: str, links: dict[Term, str]) -> Iterator[str]:
     operation = api["paths"][path]["get"]
     parameters = [_resolved(api, one) for one in operation.get("parameters", [])]
-    link = escape(_example(path, parameters))
-    yield f"<h2>GET {escape(path)}</h2>\n"
-    yield f'<p>{escape(operation["summary"])}: <a href="{link}">{link}</a></p>\n'
+    responses = {status: _resolved(api, one) for status, one in operation["responses"].items()}
+    parameter_terms = [_parameter_term(one) for one in parameters]
+    response_terms = [_response_term(status, one) for status, one in responses.items()]
+    is_new_reply = response_terms[0] not in links
+    link = _link_to(api, path)
+    url = _example_url(path, parameters)
+    yield f'<section id="{operation["operationId"]}">\n<h2>GET {escape(path)}</h2>\n'
+    yield f"<p>{_code(operation['summary'])}.</p>\n"
+    yield _command(f"/{url}")
+    yield f'<p><a href="{escape(url)}">Try {escape(path)} in the browser</a></p>\n'
     if parameters:
-        yield from _table(map(_parameter_row, parameters))
-        responses = operation["responses"].items()
-        yield from _table(_response_row(status, _resolved(api, one)) for status, one in responses)
+        yield "<h3>Parameters</h3>\n"
+        yield from _list(parameter_terms, link, links)
+    yield "<h3>Responses</h3>\n"
+    yield from _list(response_terms, link, links)
+    if is_new_reply:
+        yield from _examples(responses["200"].get("content", {}))
+    yield "</section>\n"
 
 
-def _example(path: str, parameters: list[Any]) -> str:
-    """Return a relative link, which also works behind a stage's path."""
+def _link_to(api: Mapping[str, Any], path: str) -> str:
+    return f'<a href="#{api["paths"][path]["get"]["operationId"]}">GET {escape(path)}</a>'
+
+
+def _example_url(path: str, parameters: Iterable[Mapping[str, Any]]) -> str:
+    """Return a relative URL, which also works behind a stage's path."""
     examples = {one["name"]: one["example"] for one in parameters if "example" in one}
-    link = path.format_map(examples).removeprefix("/")
+    url = path.format_map(examples).removeprefix("/")
     if "range" in examples:
-        link += f"?range={examples['range']}"
-    return link
+        url += f"?range={examples['range']}"
+    return url
 
 
-def _parameter_row(parameter: Mapping[str, Any]) -> Row:
-    return parameter["name"], parameter.get("description", ""), _values(parameter)
-
-
-def _response_row(status: str, response: Mapping[str, Any]) -> Row:
-    return status, response["description"], ", ".join(response.get("content", {}))
-
-
-def _values(parameter: Mapping[str, Any]) -> str:
+def _parameter_term(parameter: Mapping[str, Any]) -> Term:
     schema = parameter["schema"]
+    notes = [parameter["in"]]
     match schema:
         case {"enum": allowed}:
-            values = ", ".join(allowed)
+            notes.append(", ".join(f"`{value}`" for value in allowed))
         case {"type": "boolean"}:
-            values = "true, false"
+            notes.append("`true`, `false`")
         case {"type": "integer"}:
-            values = f"{schema['minimum']} to {schema['maximum']}"
-        case _ if "example" in parameter:
-            values = f"such as {parameter['example']}"
-        case _:
-            values = "text"
+            notes.append(f"{schema['minimum']} to {schema['maximum']}")
+    if "example" in parameter:
+        notes.append(f"such as `{parameter['example']}`")
     if "default" in schema:
-        values += f"; default {str(schema['default']).lower()}"
-    return values
+        notes.append(f"default `{str(schema['default']).lower()}`")
+    return Term(parameter["name"], parameter.get("description", ""), "; ".join(notes))
 
 
-def _table(rows: Iterable[Row]) -> Iterator[str]:
-    yield '<table class="described">\n'
-    for name, meaning, values in rows:
-        yield f'<tr><th scope="row">{name}</th>'
-        yield f"<td>{_code(meaning)}<small>{escape(values)}</small></td></tr>\n"
-    yield "</table>\n"
+def _response_term(status: str, response: Mapping[str, Any]) -> Term:
+    content_types = response.get("content", {"no body": {}})
+    return Term(status, response["description"], ", ".join(content_types))
 
 
-def _prose(text: str) -> str:
-    return "".join(f"<p>{_code(' '.join(part.split()))}</p>\n" for part in text.split("\n\n"))
+def _list(terms: Iterable[Term], link: str, links: dict[Term, str]) -> Iterator[str]:
+    """Yield the terms; of those described already only the names, and where they are described."""
+    described = defaultdict[str, list[str]](list)
+    yield "<dl>\n"
+    for term in terms:
+        if term in links:
+            described[links[term]].append(term.name)
+            continue
+        links[term] = link
+        meaning = _code(term.meaning)
+        yield f"<div><dt>{escape(term.name)}</dt>\n"
+        yield f"<dd>{meaning}<small>{_code(term.note)}</small></dd></div>\n"
+    for earlier, names in described.items():
+        yield f"<div><dt>{escape(', '.join(names))}</dt>\n<dd>As for {earlier}</dd></div>\n"
+    yield "</dl>\n"
+
+
+def _examples(content: Mapping[str, Any]) -> Iterator[str]:
+    for content_type, description in content.items():
+        for example in description.get("examples", {}).values():
+            reply = example["value"]
+            accept = f"-H 'Accept: {content_type}' "
+            if content_type == "application/json":  # what curl gets without asking
+                reply = json.dumps(reply, indent=2, ensure_ascii=False)
+                accept = ""
+            yield f"<h3>Example: {content_type}</h3>\n"
+            yield _command(example["summary"], accept)
+            yield f"<pre><code>{escape(reply, quote=False)}</code></pre>\n"
+
+
+def _command(path_and_query: str, options: str = "") -> str:
+    command = escape(f'curl {options}"$URL{path_and_query}"', quote=False)
+    return f'<pre class="command"><code>{command}</code></pre>\n'
 
 
 def _code(text: str) -> str:
+    """Return the text as HTML, with code where it has backticks."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
 

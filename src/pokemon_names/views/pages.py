@@ -62,13 +62,15 @@ def documentation(url_path: str) -> str:
     """Return the page that describes the API; `make docs` makes it of openapi.yaml.
 
     Its links are relative, so that a stage or a base path stays before them. Without a slash at the
-    end of the page's path, as in `/prod`, they begin with its last segment.
+    end of the page's path, as in `/prod`, they begin with its last segment. Links within the page
+    stay as they are.
     """
     body = _DOCUMENTATION.read_text(encoding="utf-8")
     last_segment = escape(url_path.rpartition("/")[2])
     if last_segment:
-        body = body.replace('href="', f'href="./{last_segment}/')
-    return _document("The names of Pokémon, all at once", body)
+        prefix = f'href="./{last_segment}/'
+        body = body.replace('href="', prefix).replace(f"{prefix}#", 'href="#')
+    return _document("The names of Pokémon", body)
 
 
 def _document(title: str, body: str) -> str:
