@@ -9,6 +9,7 @@ from pokemon_names.fetching.client import Clients
 from pokemon_names.model import STRATEGIES
 from tests.conftest import both_clients, failures_of, fetch_range, names_of
 from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.answers import Answer
 
 
 def test_the_user_agent_names_the_project_and_its_version(pokeapi: PokeAPI, url: str) -> None:
@@ -24,6 +25,27 @@ def test_connections_stay_warm_from_one_event_loop_to_the_next(pokeapi: PokeAPI,
     for _ in range(3):
         asyncio.run(fetch_range(clients, range="1-20"))
     assert len(pokeapi.connections) == 20
+
+
+@both_clients
+def test_a_warm_up_leaves_a_connection(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+    clients = Clients(url)
+    asyncio.run(clients.warm_up("pokemon/1", 10, blocking=strategy == "sync"))
+    assert len(pokeapi.connections) == 1
+    asyncio.run(fetch_range(clients, range="2", strategy=strategy))
+    assert len(pokeapi.connections) == 1
+
+
+@both_clients
+@pytest.mark.parametrize("answer", [answers.hang, answers.drip, answers.reset, answers.status(500)])
+async def test_a_warm_up_ends_in_time_and_ignores_errors(
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer
+) -> None:
+    pokeapi.answers[1] = answer
+    clients = Clients(url)
+    warming = clients.warm_up("pokemon/1", 0.1, blocking=strategy == "sync")
+    await asyncio.wait_for(warming, timeout=9)  # the transport's own timeout is 10 s
+    assert names_of(await fetch_range(clients, range="2", strategy=strategy)) == ["ivysaur"]
 
 
 def test_whatever_the_transport_raises_is_an_error_of_httpx(url: str) -> None:

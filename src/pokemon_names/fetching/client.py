@@ -1,5 +1,7 @@
 """The httpx clients."""
 
+import asyncio
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import TypedDict
 
@@ -49,6 +51,18 @@ class Clients:
         total = min(seconds, TOTAL_TIMEOUT.total_seconds())
         timeout = httpx.Timeout(None, read=total)
         return self._blocking.get(f"{self._base_url}/{path}", timeout=timeout)
+
+    async def warm_up(self, path: str, seconds: float, *, blocking: bool) -> None:
+        """Send a request by one of the clients, at most so many seconds, for its connection alone.
+
+        An error is ignored: the requests that follow meet it, too.
+        """
+        with suppress(httpx.RequestError):
+            if blocking:
+                await asyncio.to_thread(self.get_blocking, path, seconds)
+            else:
+                timeout = httpx.Timeout(None, read=seconds)
+                await self._async.get(f"{self._base_url}/{path}", timeout=timeout)
 
     def _build_request(self, path: str) -> httpx.Request:
         request = self._async.build_request("GET", f"{self._base_url}/{path}")
