@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 
 import pytest
-from playwright.sync_api import Browser, Error, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Error, sync_playwright
 
 REMEDY = "`apt-get install chromium`, or `.venv/bin/playwright install chromium`"
 
@@ -17,15 +17,17 @@ def chromium() -> Iterator[Browser]:
     """Yield a browser, and leave no process of it behind, however the block ends."""
     before = _orphans()
     try:
-        with sync_playwright() as playwright, _launch(playwright) as browser:
+        with sync_playwright() as playwright, launch(playwright.chromium) as browser:
             yield browser
     finally:
         _wait_for_helpers(before)
 
 
-def _launch(playwright: Playwright) -> Browser:
+def launch(browser_type: BrowserType, *arguments: str) -> Browser:
+    """Return a browser, started with these arguments of the command line."""
+    program = shutil.which("chromium")
     try:
-        return playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        return browser_type.launch(executable_path=program, args=arguments)
     except Error as error:
         reason, *_ = str(error).splitlines()
         pytest.exit(f"the browser tests need Chromium: {REMEDY} ({reason})", returncode=1)

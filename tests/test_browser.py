@@ -5,9 +5,12 @@ pictures are stored there.
 """
 
 import os
+import re
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -16,8 +19,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.chromium import chromium
+from pokemon_names.views import pages
+from tests.chromium import chromium, launch
 from tests.conftest import Handle, sample
+from tests.test_words import report
 from tests.tools.pokeapi import PokeAPI
 
 pytestmark = pytest.mark.browser
@@ -79,6 +84,7 @@ def console() -> list[str]:
 def page(browser: Browser, console: list[str]) -> Iterator[Page]:
     """Open a window, yield it, and check that nothing is left in its console."""
     page = browser.new_page(viewport=DESKTOP)
+    page.add_init_script(NOTE_BEGIN)
     page.on("console", lambda message: console.append(message.text))
     yield page
     page.close()
@@ -105,6 +111,79 @@ def max_width_of_main(page: Page) -> str:
     return str(page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth"))
 
 
+CUT_OFF = [
+    report("gather", 1250, 1351, 1351),
+    report("sequential", 9010, 903, 1351),
+    report("sync", 9000, 886, 1351),
+    report("index", 40, 1351, 1351),
+]
+# When the picture begins to move, in the seconds of its own clock.
+NOTE_BEGIN = """
+addEventListener('animationstart', event => { window.begun = event.target.getCurrentTime() });
+"""
+CURTAIN = "document.querySelector('#curtain rect').width.animVal.value"
+
+# The boxes of all words, in the picture and beside it.
+BOXES = """
+[...document.querySelectorAll('svg text, h1, td, tbody th, thead th, figcaption, label, button')]
+  .map(element => [element.textContent, element.getBoundingClientRect()])
+  .map(([text, {left, right, top, bottom}]) => ({text, left, right, top, bottom}))
+"""
+
+
+def show_document(page: Page, html: str) -> None:
+    data = b64encode(html.encode()).decode()
+    page.goto(f"data:text/html;charset=utf-8;base64,{data}")
+
+
+def settle(page: Page, seconds: float = 1000) -> None:
+    """Stop the picture so many seconds after it began to move."""
+    page.wait_for_function("() => window.begun !== undefined")
+    page.evaluate(
+        """seconds => {
+          const svg = document.querySelector('svg');
+          svg.pauseAnimations();
+          svg.setCurrentTime(window.begun + seconds + 0.001);
+        }""",
+        seconds,
+    )
+
+
+def visible_results(page: Page) -> list[str]:
+    """Return the strategies whose results are shown."""
+    shown = page.evaluate("""
+      [...document.querySelectorAll('.result')]
+        .filter(group => getComputedStyle(group).visibility == 'visible')
+        .map(group => group.previousElementSibling.textContent)
+    """)
+    return [title.partition(":")[0] for title in shown]
+
+
+def seconds_of_gather(page: Page) -> float:
+    """Return how long the first result is hidden."""
+    duration = page.get_attribute(".result set", "dur") or ""
+    return int(duration.removesuffix("ms")) / 1000
+
+
+def check_words(page: Page, width: int) -> None:
+    """Check that no word sticks out of the page, or covers another."""
+    assert fits(page)
+    boxes = page.evaluate(BOXES)
+    assert len(boxes) > 20
+    for box in boxes:
+        assert box["left"] >= 0, box
+        assert box["right"] <= width, box
+    for box, other in combinations(boxes, 2):
+        assert not overlap(box, other), (box, other)
+
+
+def overlap(box: dict[str, float], other: dict[str, float]) -> bool:
+    """Return whether two boxes have a pixel in common."""
+    beside = box["right"] <= other["left"] + 1 or other["right"] <= box["left"] + 1
+    above = box["bottom"] <= other["top"] + 1 or other["bottom"] <= box["top"] + 1
+    return not beside and not above
+
+
 schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
 sizes = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 
@@ -117,16 +196,133 @@ def test_the_page_shows_a_race(
     pokeapi.delay = 0.02
     show(page, size, scheme)
     page.goto(f"{site}/race?range=1-30")
+    settle(page)
     store_screenshot(page, f"race-{size['width']}-{scheme}")
-    assert page.inner_text("h1") == "All at once, or one after another?"
+    result = r"[0-9.]+ times faster: 30 names in .* at once, .* one after another"
+    assert re.fullmatch(result, page.title())
+    assert re.match(r"[0-9.]+ times faster", page.inner_text("h1 strong"))
     assert page.inner_text("ol li:nth-child(25)") == "pikachu"
     strategies = page.evaluate(
         "[...document.querySelectorAll('tbody th')].map(th => th.firstChild.data)"
     )
     assert strategies == ["gather", "sequential", "sync", "index"]
-    assert page.locator("svg .lane").count() == 4
+    assert page.locator("svg .lane:not(.end)").count() == 4
     assert page.locator("svg g").count() > 30
     assert fits(page)
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+@pytest.mark.parametrize(
+    "query",
+    ["range=1-150&strategies=gather,sync", "range=1-1025,10001-10326&strategies=gather,index"],
+)
+def test_on_a_phone_no_word_sticks_out_or_covers_another(
+    page: Page, site: str, pokeapi: PokeAPI, width: int, query: str
+) -> None:
+    pokeapi.delay = 0.01
+    show(page, ViewportSize(width=width, height=800), "light")
+    page.goto(f"{site}/race?{query}")
+    settle(page)
+    store_screenshot(page, f"phone-{width}-{query}")
+    check_words(page, width)
+
+
+@pytest.mark.parametrize("width", [320, 360, 390])
+def test_a_race_that_was_cut_off_fits_a_phone(page: Page, width: int) -> None:
+    show(page, ViewportSize(width=width, height=800), "light")
+    show_document(page, pages.race({}, "", CUT_OFF))
+    settle(page)
+    store_screenshot(page, f"cut-off-{width}")
+    check_words(page, width)
+
+
+def test_the_words_of_the_picture_alone_fit_into_it(page: Page) -> None:
+    show_document(page, pages.race_picture(CUT_OFF))
+    settle(page)
+    store_screenshot(page, "cut-off")
+    check_words(page, 1000)
+
+
+def test_the_picture_moves_as_the_race_went(page: Page, site: str, pokeapi: PokeAPI) -> None:
+    pokeapi.delay = 0.05
+    page.goto(f"{site}/race?range=1-40&strategies=gather,sync")
+    settle(page, seconds=0)
+    assert visible_results(page) == []
+    assert page.evaluate(CURTAIN) == pytest.approx(0, abs=1)
+    settle(page, seconds=seconds_of_gather(page) + 0.01)
+    assert visible_results(page) == ["gather"]
+    half = page.evaluate(CURTAIN)
+    settle(page)
+    assert visible_results(page) == ["gather", "sync"]
+    assert 0 < half < page.evaluate(CURTAIN)
+    assert page.locator(".now").evaluate("line => getComputedStyle(line).visibility") == "hidden"
+
+
+def test_the_picture_moves_once_it_is_seen_however_long_the_race_took(
+    page: Page, site: str, pokeapi: PokeAPI
+) -> None:
+    pokeapi.delay = 0.1
+    page.goto(f"{site}/race?range=1-20&strategies=gather,sync")
+    whole = page.evaluate("document.querySelector('#curtain rect').width.baseVal.value")
+    page.wait_for_function(f"() => {CURTAIN} < {whole / 2}")
+    page.wait_for_function(f"() => {CURTAIN} > {whole / 2}")
+
+
+@pytest.mark.parametrize("way", ["mouse", "keyboard"])
+def test_a_link_plays_it_again(page: Page, site: str, way: str) -> None:
+    page.goto(f"{site}/race?range=1-3")
+    settle(page)
+    whole = page.evaluate(CURTAIN)
+    if way == "mouse":
+        page.click("#again")
+    else:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "again"
+        page.keyboard.press("Enter")
+    page.wait_for_function(f"() => {CURTAIN} < {whole}")
+    settle(page, seconds=2000)
+    assert page.evaluate(CURTAIN) == whole
+    top = page.evaluate("document.querySelector('svg').getBoundingClientRect().top")
+    assert 0 <= top < 100  # the picture is what is seen, though the link is at its end
+
+
+def test_it_is_still_for_those_who_want_no_motion(page: Page, site: str) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"{site}/race?range=1-3")
+    assert visible_results(page) == ["gather", "sequential", "sync", "index"]
+    curtains = page.evaluate(
+        "[...document.querySelectorAll('[clip-path]')].map(g => getComputedStyle(g).clipPath)"
+    )
+    assert set(curtains) == {"none"}
+    assert not page.is_visible("#again")
+    assert not page.is_visible(".now")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--force-prefers-reduced-motion"]])
+def test_as_an_image_the_picture_moves_unless_that_is_unwanted(
+    browser: Browser, site: str, arguments: list[str]
+) -> None:
+    """No script can ask what is in an image: what it looks like is compared."""
+    picture = httpx.get(f"{site}/race.svg?range=1-3&strategies=gather,sync").text
+    picture = picture.replace("opacity: 0", "opacity: 1")  # it appears at once
+    moving = re.sub('dur="[0-9]+ms"', 'dur="1000000ms"', picture)
+    still = re.sub("<(animate|set) [^>]*>", "", picture)
+    with launch(browser.browser_type, *arguments) as other:
+        page = other.new_page(viewport=DESKTOP)
+        show_image(page, still)
+        look = page.screenshot()
+        show_image(page, moving)
+        looks = [page.screenshot() for _ in range(10)]
+    if arguments:
+        assert set(looks) == {look}
+    else:
+        assert looks[-1] != look
+
+
+def show_image(page: Page, picture: str) -> None:
+    data = b64encode(picture.encode()).decode()
+    page.set_content(f'<img src="data:image/svg+xml;base64,{data}" width="900">')
+    page.wait_for_function("() => document.images[0].complete")
 
 
 @schemes
@@ -159,7 +355,7 @@ def test_the_page_has_its_own_style_and_takes_no_other(
 ) -> None:
     page.goto(f"{site}/race?range=1")
     assert max_width_of_main(page) == "960px"
-    bars = "getComputedStyle(document.querySelector('svg .body')).fill"
+    bars = "getComputedStyle(document.querySelector('svg .downloading')).fill"
     light = page.evaluate(bars)
     show(page, DESKTOP, "dark")
     assert page.evaluate(bars) != light

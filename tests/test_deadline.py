@@ -278,3 +278,6 @@ def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(
     reply = app.handler(http_event("/race", range="1-2"), Context())
     race = json.loads(reply["body"])["race"]
     assert [entry["count"] for entry in race] == [1, 1, 1, 2]
+    assert [entry["cut_off"] for entry in race] == [True, True, True, False]
+    reasons = {failure["reason"] for entry in race for failure in entry["failures"]}
+    assert reasons == {"deadline"}

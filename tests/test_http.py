@@ -1,7 +1,10 @@
 """HTTP requests and their replies; test_openapi.py compares these with their description."""
 
+import hashlib
 import json
 import re
+from base64 import b64encode
+from html import unescape
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -19,7 +22,7 @@ from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 
-PATHS = "/, /pokemon, /pokemon/{number}, /race, /openapi.yaml"
+PATHS = "/, /pokemon, /pokemon/{number}, /race, /race.svg, /openapi.yaml"
 FIELDS = "only the fields range, strategy, fresh, trace"
 RANGES = "up to 1,500 numbers, as in 1-151,10001-10010"
 SOME_STRATEGIES = "some of gather, sequential, sync, index"
@@ -27,6 +30,7 @@ SOME_STRATEGIES = "some of gather, sequential, sync, index"
 HTML = "text/html; charset=utf-8"
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+SVG = "image/svg+xml"
 PROBLEM = "application/problem+json"
 
 WARM_UP = 1  # request of each client, before a race
@@ -394,6 +398,36 @@ def test_the_page_of_a_race_shows_what_is_wrong(
 )
 def test_other_paths_and_methods_have_no_page(handle: Handle, event: dict[str, Any]) -> None:
     assert header_of(handle(event), "Content-Type") == PROBLEM
+
+
+def test_the_links_of_a_race_are_served_behind_a_stage(handle: Handle) -> None:
+    for path in ("/race", "/prod/race", "/prod/race/"):
+        event = http_event(path, BROWSER, range="1,3-4", strategies="gather,sync")
+        picture, names, documentation = links_in(handle(event))
+        for link, content_type in ((picture, SVG), (names, JSON), (documentation, HTML)):
+            url = urlsplit(urljoin(path, unescape(link)))
+            query = dict(parse_qsl(url.query))
+            event = http_event(url.path, **query)
+            event["requestContext"]["stage"] = "prod"
+            reply = handle(event)
+            assert reply["statusCode"] == 200
+            assert header_of(reply, "Content-Type") == content_type
+
+
+def test_the_picture_of_a_race_is_a_document_with_a_policy_of_its_own(handle: Handle) -> None:
+    reply = handle(http_event("/race.svg", range="1-3", strategies="gather,sync"))
+    assert header_of(reply, "Content-Type") == SVG
+    assert reply["body"].count('class="lane"') == 2
+    (style,) = re.findall("<style>(.*?)</style>", reply["body"], re.DOTALL)
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in header_of(reply, "Content-Security-Policy")
+
+
+def test_a_race_without_names_has_no_picture(handle: Handle) -> None:
+    reply = handle(http_event("/race.svg", BROWSER, range="1026"))
+    assert reply["statusCode"] == 404
+    assert header_of(reply, "Content-Type") == PROBLEM
+    assert len(json.loads(reply["body"])["race"]) == 4
 
 
 def test_a_race_as_text_is_a_line_for_each_strategy(handle: Handle) -> None:

@@ -45,25 +45,69 @@ def report(strategy: str, *results: Found | Failure, total_ms: float = 100.0) ->
 
 def test_the_page_shows_totals_speed_ups_and_names() -> None:
     found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
-    reports = [report("gather", *found), report("sync", found[0], total_ms=2500)]
+    reports = [report("gather", *found), report("sync", *found, total_ms=2500)]
     tags = Tags(pages.race({}, "", reports))
     assert [item["value"] for item in tags.all("li")] == ["1", "2", "3"]
     assert "3 names" in tags.text
-    assert "gatherall at once100.0 ms25.00x3 of 3" in tags.text
-    assert "syncthe same, with a blocking client2.50 s1.00x1 of 3" in tags.text
-    assert len(tags.all("g")) == 4
+    assert "gatherall at once0.10 s25x3" in tags.text
+    assert "syncone by one, blocking2.5 s1.0x3" in tags.text
 
 
-def test_without_sync_there_are_no_speed_ups() -> None:
+def test_the_result_comes_first_and_in_what_others_show_of_the_page() -> None:
+    found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
+    html = pages.race({}, "", [report("gather", *found), report("sync", *found, total_ms=2500)])
+    tags = Tags(html)
+    result = "25 times faster: 3 names in 0.10 s at once, 2.5 s one after another"
+    metas = {meta.get("name") or meta.get("property"): meta for meta in tags.all("meta")}
+    assert f"<title>{result}</title>" in html
+    assert metas["og:title"]["content"] == result
+    times = "3 names in 0.10 s by gather, 3 names in 2.5 s by sync"
+    description = f"Names of Pokémon from PokeAPI: {times}."
+    assert metas["description"]["content"] == description
+    assert metas["og:description"]["content"] == description
+    names = [name for name, _ in tags.tags]
+    assert names.index("h1") < names.index("figure") < names.index("form")
+
+
+def test_a_strategy_that_is_cut_off_says_so_and_its_rivals_are_faster_at_least() -> None:
+    found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
+    late = [Failure(number, "deadline", None, 0, "no time was left") for number in (2, 3)]
+    reports = [report("gather", *found), report("sync", found[0], *late, total_ms=2500)]
+    tags = Tags(pages.race({}, "", reports))
+    assert "gatherall at once0.10 s75xat least3" in tags.text
+    assert "syncone by one, blocking2.5 s1.0x1 of 3time was up" in tags.text
+    assert "2-3 by sync: deadlineno time was left" in tags.text
+
+
+def test_a_strategy_without_names_has_no_speed_up() -> None:
+    found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
+    failures = [Failure(number, "timeout", None, 1, "no answer") for number in (1, 2, 3)]
+    tags = Tags(pages.race({}, "", [report("gather", *failures), report("sync", *found)]))
+    assert "gatherall at once100 msnone0 of 3" in tags.text
+
+
+def test_without_sync_there_is_no_column_of_speed_ups() -> None:
     tags = Tags(pages.race({}, "", [report("gather", Found(1, "mew"))]))
-    assert "gatherall at once100.0 ms1 of 3" in tags.text
+    assert "StrategyTimeNames" in tags.text
+    assert "gatherall at once100 ms1" in tags.text
 
 
-def test_the_page_lists_failures_until_there_are_too_many() -> None:
-    failures = [Failure(number, "bad_status", 500, 1, HOSTILE) for number in range(1, 31)]
-    tags = Tags(pages.race({}, "PokeAPI gave none of the names", [report("gather", *failures)]))
-    assert f"1 by gather: bad status{HOSTILE}" in tags.text
-    assert "and 10 more" in tags.text
+def test_numbers_that_failed_alike_are_together_until_there_are_too_many() -> None:
+    alike = [Failure(number, "bad_status", 500, 1, HOSTILE) for number in range(1, 31)]
+    others = [Failure(number, "bad_body", 200, 1, f"byte {number}") for number in range(31, 61)]
+    reports = [report("gather", *alike, *others)]
+    tags = Tags(pages.race({}, "PokeAPI gave none of the names", reports))
+    assert f"1-30 by gather: bad status{HOSTILE}" in tags.text
+    assert "31 by gather: bad bodybyte 31" in tags.text
+    assert "and 11 more" in tags.text
+
+
+def test_a_race_without_names_has_no_picture() -> None:
+    failure = Failure(1026, "not_found", 404, 1, "Not Found")
+    tags = Tags(pages.race({}, "no Pokémon has any of these numbers", [report("gather", failure)]))
+    assert not tags.all("svg")
+    assert "No names" in tags.text
+    assert "1026 by gather: not foundNot Found" in tags.text
     assert not any(item.get("aria-invalid") for item in tags.all("input"))
 
 
@@ -89,9 +133,10 @@ def test_the_form_shows_the_query(
 def test_every_value_is_escaped() -> None:
     query = {"range": HOSTILE, "strategies": HOSTILE, HOSTILE: HOSTILE}
     results: list[Found | Failure] = [Found(1, HOSTILE), Failure(2, "timeout", None, 1, HOSTILE)]
-    tags = Tags(pages.race(query, HOSTILE, [report("gather", *results)]))
-    assert not tags.all("script")
-    assert tags.text.count(HOSTILE) == 3
+    for message in ("", HOSTILE):
+        tags = Tags(pages.race(query, message, [report("gather", *results)]))
+        assert not tags.all("script")
+        assert tags.text.count(HOSTILE) == 2
 
 
 def test_a_message_is_announced_and_tied_to_the_field() -> None:
@@ -114,5 +159,19 @@ def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
         "frame-ancestors 'none'",
     ]
     assert pages.HEADERS["X-Content-Type-Options"] == "nosniff"
-    for _, attributes in Tags(html).tags:
-        assert not attributes.keys() & {"style", "src", "href", "onclick", "onload"}
+    for tag, attributes in Tags(html).tags:
+        assert not attributes.keys() & {"style", "src", "onclick", "onload"}
+        assert tag == "a" or "href" not in attributes
+
+
+def test_in_a_file_the_links_and_the_form_lead_to_a_server() -> None:
+    server = "http://127.0.0.1:3000/"
+    query = {"range": "1-3", "strategies": "gather", "trace": "true"}
+    tags = Tags(pages.race(query, "", [report("gather", Found(1, "mew"))], server))
+    assert tags.all("form") == [{"action": f"{server}race"}]
+    assert [link["href"] for link in tags.all("a")] == [
+        "#race",
+        f"{server}race.svg?range=1-3&strategies=gather",
+        f"{server}pokemon?range=1-3",
+        f"{server}./",
+    ]

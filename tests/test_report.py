@@ -1,11 +1,12 @@
 import pytest
 
 from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, Found
-from pokemon_names.report import Report, percentile, race_report
+from pokemon_names.report import Report, percentile, race_report, standings
 from tests.conftest import make_request
 
 BULBASAUR = Found(1, "bulbasaur")
 NOT_FOUND = Failure(1026, "not_found", 404, attempts=1, detail="Not Found")
+LATE = Failure(2, "deadline", None, attempts=0, detail="no time was left")
 
 
 def make_attempt(attempt: int) -> Attempt:
@@ -106,13 +107,40 @@ def test_a_percentile_is_the_nearest_rank(count: int, percent: int, rank: int) -
 
 def test_a_race_says_how_many_times_faster_than_sync_each_strategy_was() -> None:
     total_ms = {"gather": 100.0, "sequential": 800.0, "sync": 1000.0, "index": 50.0}
-    reports = [report(strategy=strategy, total_ms=total_ms[strategy]) for strategy in STRATEGIES]
-    race = race_report(reports)
+    race = race_report(
+        [report(BULBASAUR, strategy=name, total_ms=total_ms[name]) for name in STRATEGIES]
+    )
     speedups = {entry["strategy"]: entry["speedup"] for entry in race["race"]}
     assert race["range"] == "1,1026"
     assert speedups == {"gather": 10.0, "sequential": 1.25, "sync": 1.0, "index": 20.0}
 
 
 def test_a_race_without_sync_has_no_speed_ups() -> None:
-    race = race_report([report(strategy="gather"), report(strategy="index")])
+    race = race_report([report(BULBASAUR), report(BULBASAUR, strategy="index")])
     assert [entry["speedup"] for entry in race["race"]] == [None, None]
+
+
+def test_a_speed_up_is_by_the_time_that_a_name_took() -> None:
+    gather = report(*[BULBASAUR] * 150, total_ms=445.0)
+    sync = report(*[BULBASAUR] * 86, *[LATE] * 64, strategy="sync", total_ms=8850.0)
+    entries = race_report([gather, sync])["race"]
+    assert [entry["speedup"] for entry in entries] == [34.69, 1.0]
+    assert [entry["cut_off"] for entry in entries] == [False, True]
+    assert [standing.is_lower_bound for standing in standings([gather, sync])] == [True, False]
+
+
+def test_where_both_are_cut_off_a_speed_up_is_no_lower_bound() -> None:
+    sequential = report(BULBASAUR, LATE, strategy="sequential")
+    sync = report(BULBASAUR, LATE, strategy="sync")
+    assert [standing.is_lower_bound for standing in standings([sequential, sync])] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("gather", "sync", "speedups"),
+    [([LATE], [BULBASAUR], [None, 1.0]), ([BULBASAUR], [LATE], [None, None])],
+)
+def test_a_strategy_that_got_nothing_has_no_speed_up(
+    gather: list[Found | Failure], sync: list[Found | Failure], speedups: list[float | None]
+) -> None:
+    race = race_report([report(*gather), report(*sync, strategy="sync")])
+    assert [entry["speedup"] for entry in race["race"]] == speedups

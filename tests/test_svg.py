@@ -4,12 +4,13 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 
-from pokemon_names.views.svg import svg
+from pokemon_names.views.svg import document, inline
 from pokemon_names.views.waterfall import Lane
 from tests.test_waterfall import ONE, RETRIED, attempt, lanes, staircase
-from tests.tools.picture import picture
 
 SVG = "{http://www.w3.org/2000/svg}"
+GATHER = Lane("gather", [attempt(number, 0.0, 0.0, 50.0, 60.0) for number in (1, 2)], 60.0)
+SLOW = staircase(10, 500.0)
 
 
 def parse(drawn: str) -> ET.Element:
@@ -17,75 +18,150 @@ def parse(drawn: str) -> ET.Element:
 
 
 def rows_of(root: ET.Element) -> list[ET.Element]:
-    return list(root.iter(f"{SVG}g"))
+    return [group for group in root.iter(f"{SVG}g") if group.find(f"{SVG}title") is not None]
 
 
 def bars_of(root: ET.Element) -> list[ET.Element]:
     return [bar for row in rows_of(root) for bar in row.iter(f"{SVG}rect")]
 
 
+def texts_of(root: ET.Element) -> list[str | None]:
+    return [text.text for text in root.iter(f"{SVG}text")]
+
+
+def durations_of(root: ET.Element, tag: str) -> set[str | None]:
+    return {animation.get("dur") for animation in root.iter(f"{SVG}{tag}")}
+
+
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (150, 150), (151, 76), (1351, 136)])
 def test_a_row_for_each_number_or_group_of_numbers(count: int, rows: int) -> None:
-    root = parse(svg([staircase(count)], "Waterfall"))
+    root = parse(document([staircase(count)], "Waterfall"))
     assert len(rows_of(root)) == rows
 
 
 def test_each_row_says_in_words_what_it_shows() -> None:
-    (row,) = rows_of(parse(svg([ONE], "")))
+    (row,) = rows_of(parse(document([ONE], "")))
     assert row.findtext(f"{SVG}title") == "25: 1 request from 19.5 to 78.0 ms"
-    group, *_ = rows_of(parse(svg([staircase(1351)], "")))
+    group, *_ = rows_of(parse(document([staircase(1351)], "")))
     assert group.findtext(f"{SVG}title") == "10 numbers from 1: 10 requests from 0.0 to 10.0 ms"
 
 
 def test_the_phases_differ_in_height_or_pattern() -> None:
-    root = parse(svg([ONE, RETRIED], "Waterfall"))
+    root = parse(document([ONE, RETRIED], "Waterfall"))
     phases = [bar.get("class") for bar in bars_of(root)]
-    assert phases == ["wait", "first", "body", "failed", "wait", "first", "body"]
+    once = ["queued", "waiting", "downloading"]
+    assert phases == [*once, "failed", *once]
     first_row, *_ = rows_of(root)
     heights = {bar.get("height") for bar in first_row.iter(f"{SVG}rect")}
     assert len(heights) == 3
-    assert ".failed { fill: url(#stripes) }" in picture([ONE], "Waterfall")
+    assert ".failed { fill: url(#stripes) }" in root.findtext(f"{SVG}style", "")
     assert root.find(f".//{SVG}pattern[@id='stripes']") is not None
 
 
+def test_the_legend_has_every_phase() -> None:
+    texts = texts_of(parse(document([ONE], "Waterfall")))
+    assert texts[2:6] == ["queued", "failed", "waiting for the response", "downloading"]
+
+
 def test_it_says_what_it_shows_to_those_who_cannot_see_it() -> None:
-    root = parse(svg([ONE, RETRIED], "Two lanes"))
+    root = parse(document([ONE, RETRIED], "Two lanes"))
     assert root.get("role") == "img"
-    assert root.get("aria-labelledby") == "title words"
+    assert root.get("aria-labelledby") == "title"
+    assert root.get("aria-describedby") == "words"
     assert root.findtext(f"{SVG}title[@id='title']") == "Two lanes"
-    words = "Two lanes. gather: 1 request in 78.0 ms; gather: 2 requests in 79.0 ms, 1 retried."
+    words = "gather: 78 ms, 1 request. gather: 79 ms, 2 requests, 1 retried."
     assert root.findtext(f"{SVG}desc[@id='words']") == words
 
 
-def test_the_axis_is_in_milliseconds() -> None:
-    root = parse(svg([staircase(1351)], "Waterfall"))
-    ticks = [tick.text for tick in root.iter(f"{SVG}text") if tick.get("class") == "dim tick"]
-    assert ticks == ["0", "500", "1,000", "milliseconds since the fetch began"]
+@pytest.mark.parametrize(
+    ("lane", "expected"),
+    [
+        (
+            staircase(50),
+            ["0", "10", "20", "30", "40", "50", "ms since the strategy began"],
+        ),
+        (staircase(1351), ["0", "0.5", "1", "seconds since the strategy began"]),
+    ],
+)
+def test_the_axis_is_in_seconds_or_milliseconds(lane: Lane, expected: list[str]) -> None:
+    assert texts_of(parse(document([lane], "Waterfall")))[-len(expected) :] == expected
 
 
-def test_in_a_page_it_has_the_pages_style() -> None:
-    drawn = svg([ONE], "Waterfall")
+def test_a_lane_that_is_a_sliver_is_magnified() -> None:
+    root = parse(document([GATHER, SLOW], "Waterfall"))
+    assert len(rows_of(root)) == 2 + 2 + 10
+    assert "magnified 66 times" in texts_of(root)
+    magnified = rows_of(root)[2]
+    assert [bar.get("width") for bar in magnified.iter(f"{SVG}rect")] == ["832", "167"]
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [
+        staircase(10, 200.0),
+        Lane("index", [attempt(None, 0.0, 0.0, 50.0, 60.0)], 60.0),  # a bar says no more magnified
+    ],
+)
+def test_no_other_lane_is_magnified(lane: Lane) -> None:
+    root = parse(document([lane, SLOW], "Waterfall"))
+    assert root.find(f".//{SVG}rect[@class='inset']") is None
+
+
+def test_it_moves_once_in_the_time_that_the_requests_took() -> None:
+    root = parse(document([GATHER, SLOW], "Waterfall"))
+    assert durations_of(root, "animate") == {"5000ms", "60ms"}  # of all lanes, and of the inset
+    assert durations_of(root, "set") == {"5000ms", "60ms"}
+    for tag in ("animate", "set"):
+        for animation in root.iter(f"{SVG}{tag}"):
+            assert animation.get("begin") == "picture.animationstart;again.click"
+            assert animation.get("repeatCount") is None
+
+
+def test_every_plot_is_behind_a_curtain_that_is_open_in_the_end() -> None:
+    root = parse(document([GATHER, SLOW], "Waterfall"))
+    groups = [group.get("clip-path") for group in root.iter(f"{SVG}g") if group.get("clip-path")]
+    curtains = {f"url(#{clip.get('id')})": clip for clip in root.iter(f"{SVG}clipPath")}
+    assert len(groups) == 3
+    assert set(groups) == curtains.keys()
+    for clip in curtains.values():
+        rect = clip.find(f"{SVG}rect")
+        assert rect is not None
+        (animation,) = rect
+        assert animation.get("to") == rect.get("width")
+        assert animation.get("fill") == "freeze"
+
+
+def test_in_a_page_it_has_the_pages_style_and_a_link_that_plays_it_again() -> None:
+    drawn = inline([ONE], "Waterfall", "race")
+    root = parse(drawn)
     assert "<style" not in drawn
-    assert parse(drawn).get("width") == "100%"
+    assert root.get("width") == "100%"
+    again = root.find("a[@id='again']")
+    assert again is not None
+    assert again.findtext("text") == "Replay"
+    assert again.get("href") == "#race"
+    picture = root.find("g[@role='img']")
+    assert picture is not None
+    assert picture.find(".//a") is None  # what is in a picture cannot be reached by keyboard
 
 
 def test_alone_it_has_its_own_style_and_size() -> None:
-    root = parse(picture([ONE], "Waterfall"))
+    root = parse(document([ONE], "Waterfall"))
     assert root.find(f"{SVG}style") is not None
     assert root.get("width") == "1000"
 
 
 def test_text_is_escaped() -> None:
     hostile = "</title><script>alert('1')</script>&"
-    lane = Lane(hostile, [attempt(1, 0.0, 0.0, 1.0, 2.0)], 2.0)
-    root = parse(svg([lane], hostile))
+    lane = Lane(hostile, [attempt(1, 0.0, 0.0, 1.0, 2.0)], 2.0, hostile)
+    root = parse(document([lane], hostile))
     assert root.findtext(f"{SVG}title") == hostile
     assert not list(root.iter(f"{SVG}script"))
 
 
 @given(lanes)
 def test_every_picture_is_well_formed_and_has_its_bars_inside(lanes: Sequence[Lane]) -> None:
-    for bar in bars_of(parse(svg(lanes, ""))):
+    for bar in bars_of(parse(document(lanes, ""))):
         start = int(bar.get("x", -1))
         end = start + int(bar.get("width", 0))
         assert 0 <= start < end <= 1000

@@ -32,6 +32,16 @@ class Report(msgspec.Struct, frozen=True):
         return [failure for failure in self.failures if failure.retryable]
 
     @property
+    def cut_off(self) -> bool:
+        """Whether the time ran out before all names came."""
+        return any(failure.reason == "deadline" for failure in self.failures)
+
+    @property
+    def ms_per_name(self) -> float:
+        """How long each name took, of those that came: at least one."""
+        return self.fetched.total_ms / len(self.names)
+
+    @property
     def request_ms(self) -> list[float]:
         """How long each HTTP request took."""
         return [attempt.duration_ms for attempt in self.fetched.attempts]
@@ -82,22 +92,45 @@ class Report(msgspec.Struct, frozen=True):
         return report
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How one strategy did in a race.
+
+    `speedup` is how many times faster a name came than by `sync`: None where `sync` did not race,
+    or one of the two got no name. It is a lower bound where only `sync` ran out of time.
+    """
+
+    report: Report
+    speedup: float | None = None
+    is_lower_bound: bool = False
+
+
+def standings(reports: Sequence[Report]) -> list[Standing]:
+    """Return how each strategy did."""
+    for baseline in reports:
+        if baseline.request.strategy == "sync":
+            return [compare(report, baseline) for report in reports]
+    return [Standing(report) for report in reports]
+
+
+def compare(report: Report, baseline: Report) -> Standing:
+    """Return how a report does beside another one of the same range."""
+    if not report.names or not baseline.names:
+        return Standing(report)
+    speedup = baseline.ms_per_name / report.ms_per_name
+    return Standing(report, speedup, is_lower_bound=baseline.cut_off and not report.cut_off)
+
+
 def race_report(reports: Sequence[Report]) -> dict[str, Any]:
     """Return the reports of one range by several strategies, each with its speed-up."""
     entries = []
-    for report, speedup in zip(reports, speedups(reports), strict=True):
-        entry = {"speedup": speedup, **report.as_dict()}
+    for standing in standings(reports):
+        report = standing.report
+        speedup = standing.speedup
+        if speedup is not None:
+            speedup = round(speedup, 2)
+        entry = {"speedup": speedup, "cut_off": report.cut_off, **report.as_dict()}
         entries.append(entry)
     return {"range": reports[0].request.range, "race": entries}
-
-
-def speedups(reports: Sequence[Report]) -> list[float | None]:
-    """Return how many times faster than `sync` each one was, None where `sync` did not race."""
-    for report in reports:
-        if report.request.strategy == "sync":
-            sync_ms = report.fetched.total_ms
-            return [round(sync_ms / report.fetched.total_ms, 2) for report in reports]
-    return [None] * len(reports)
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float | None:

@@ -1,27 +1,30 @@
 """Invoke the handler with an event against the local PokeAPI, and print the reply: `make run`."""
 
-import argparse
+import io
 import json
-import os
-import subprocess
+import math
+import shutil
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from pokemon_names.model import Attempt
-from pokemon_names.sources.responses import race_line
-from pokemon_names.views.waterfall import Lane
+from pokemon_names.report import Report
+from pokemon_names.views.waterfall import lanes_of
+from pokemon_names.views.words import (
+    format_duration,
+    format_names,
+    headline,
+    plural,
+    race_lines,
+    two_digits,
+)
+from tests.tools.function import add_options, answer, change
 from tests.tools.options import Parser, event_file
-from tests.tools.pokeapi import options as pokeapi
-from tests.tools.pokeapi import serving
-from tests.tools.waterfall import GLYPHS, text
+from tests.tools.reply import Reply
+from tests.tools.waterfall import is_plain, text
 
 MAX_FAILURES = 5
 FAILED = 1
-INVOKE = (sys.executable, "-m", "tests.tools.invoke")
 
 
 def main() -> int:
@@ -33,139 +36,107 @@ def main() -> int:
     options = parser.parse_args()
     fields = {"range": options.range, "strategy": options.strategy, "trace": "true"}
     change(options.event, fields)
-    reply = answer(options.event, options)
+    reply = Reply(answer(options.event, options))
+    prepare_output()
     print("\n".join(_lines(reply)))
-    return FAILED if "errorType" in reply else 0
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
-    pokeapi.add_options(parser)
-    parser.add_argument(
-        "--logs", action="store_true", help="show the function's log, metrics included, on stderr"
-    )
-
-
-def answer(
-    event: Mapping[str, Any], options: argparse.Namespace, **environment: str
-) -> dict[str, Any]:
-    """Return the handler's reply to an event, with the PokeAPI that the options describe."""
-    with environment_of(options) as variables:
-        return _invoke(event, variables | environment, log_of(options))
-
-
-@contextmanager
-def environment_of(options: argparse.Namespace) -> Iterator[dict[str, str]]:
-    """Yield the function's environment, with the PokeAPI that the options describe."""
-    environment = {**os.environ, "PYTHONPATH": "src"}
     if options.live:
-        yield environment
-        return
-    with serving(pokeapi.service(options)) as port:
-        yield environment | {"POKEAPI_URL": f"http://127.0.0.1:{port}/api/v2"}
+        print("\n".join(reply.hints()))
+    return FAILED if reply.is_failure else 0
 
 
-def log_of(options: argparse.Namespace) -> int:
-    """Return where the function's log goes."""
-    return sys.stderr.fileno() if options.logs else subprocess.DEVNULL
+def prepare_output() -> None:
+    """Print what a terminal has no letters for as question marks, and end with what reads it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
-def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
-    """Set those fields of an event that are not None, where its kind has them."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    if "requestContext" not in event:
-        event |= given
-    elif event.get("multiValueQueryStringParameters"):
-        lists = {name: [value] for name, value in given.items()}
-        event["multiValueQueryStringParameters"] |= lists
-    else:
-        event["queryStringParameters"] = (event.get("queryStringParameters") or {}) | given
-
-
-def _invoke(event: Mapping[str, Any], environment: Mapping[str, str], logs: int) -> dict[str, Any]:
-    """Invoke in a process of its own, which reads the event and writes the reply."""
-    done = subprocess.run(
-        INVOKE,
-        input=json.dumps(event),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=logs,
-        text=True,
-        check=True,
-    )
-    reply: dict[str, Any] = json.loads(done.stdout)
-    return reply
-
-
-def _lines(reply: Mapping[str, Any]) -> Iterator[str]:
-    body = reply
-    if "statusCode" in reply:
-        content_type = _content_type(reply)
-        yield f"HTTP {reply['statusCode']} {content_type}"
-        if "json" not in content_type:
-            yield reply["body"].rstrip()
-            return
-        body = json.loads(reply["body"])
-    if "errorType" in body:
-        yield f"{body['errorType']}: {body['errorMessage']}"
-    elif "detail" in body:
-        yield body["detail"]
-    if "race" in body:
-        yield from map(race_line, body["race"])
-        yield from _waterfall(body["race"])
-    elif "names" in body:
-        yield from body["names"]
-        yield from _summary(body)
-        yield from _waterfall([body])
-    elif not body.keys() & {"errorType", "detail"}:
-        yield json.dumps(body)
-
-
-def _content_type(reply: Mapping[str, Any]) -> str:
-    if reply.get("headers"):
-        content_type: str = reply["headers"]["Content-Type"]
-    else:
-        content_type = reply["multiValueHeaders"]["Content-Type"][0]
-    return content_type
-
-
-def _waterfall(reports: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def race_text(reports: Sequence[Report]) -> Iterator[str]:
+    """Yield the result of a race, a line for each strategy, and the picture."""
+    yield headline(reports)
     yield ""
-    yield text([lane(report) for report in reports], plain=_is_plain())
-
-
-def lane(report: Mapping[str, Any]) -> Lane:
-    """Make a lane of the waterfall from a report with a trace."""
-    attempts = msgspec.convert(report["trace"], list[Attempt])
-    return Lane(report["strategy"], attempts, report["timing"]["total_ms"], report.get("speedup"))
-
-
-def _is_plain() -> bool:
-    """Return whether what is printed to, such as a terminal, can show ASCII alone."""
-    try:
-        "".join(GLYPHS.values()).encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        return True
-    return os.environ.get("TERM") == "dumb"
-
-
-def _summary(report: Mapping[str, Any]) -> Iterator[str]:
-    timing = report["timing"]
-    seconds = timing["total_ms"] / 1000
+    yield from race_lines(reports)
     yield ""
-    yield (
-        f"{report['count']} names of {report['range']} by {report['strategy']} in {seconds:.2f} s"
-    )
-    yield (
-        f"{timing['requests']} requests (retries {timing['retries']}, cached {timing['cached']}): "
-        f"p50 {timing['p50_ms']} ms, p95 {timing['p95_ms']} ms, max {timing['max_ms']} ms; "
-        f"{timing['bytes'] / 1e6:.2f} MB of JSON"
-    )
-    for failure in report["failures"][:MAX_FAILURES]:
-        yield f"failed: {failure['number']}, {failure['reason']} ({failure['detail']})"
-    more = len(report["failures"]) - MAX_FAILURES
+    yield _picture(reports)
+
+
+def _lines(reply: Reply) -> Iterator[str]:
+    if reply.content_type:
+        yield f"HTTP {reply.status} {reply.content_type}"
+    if reply.error:
+        yield reply.error
+    reports = reply.reports()
+    if "race" in reply.body:
+        yield from race_text(reports)
+    elif reports:
+        yield from _report(reports[0])
+    elif reply.text and not reply.body:
+        yield reply.text.rstrip()
+    elif reply.body and not reply.error:
+        yield json.dumps(reply.body)
+
+
+def _report(report: Report) -> Iterator[str]:
+    yield from _columns(report.names)
+    yield ""
+    yield _picture([report])
+    yield ""
+    yield _requests(report)
+    for failure in report.failures[:MAX_FAILURES]:
+        yield f"failed: {failure.number}, {failure.reason} ({failure.detail})"
+    more = len(report.failures) - MAX_FAILURES
     if more > 0:
-        yield f"failed: {more} more"
+        yield f"failed: {more:,} more"
+    yield _conclusion(report)
+
+
+def _columns(names: Sequence[str]) -> Iterator[str]:
+    """Yield the names in columns on a terminal, and one a line to another program."""
+    if not names or not sys.stdout.isatty():
+        yield from names
+        return
+    cell = max(map(len, names)) + 2
+    columns = max(1, shutil.get_terminal_size().columns // cell)
+    lines = math.ceil(len(names) / columns)
+    for line in range(lines):
+        yield "".join(f"{name:<{cell}}" for name in names[line::lines]).rstrip()
+
+
+def _picture(reports: Sequence[Report]) -> str:
+    return text(lanes_of(reports), plain=is_plain())
+
+
+def _requests(report: Report) -> str:
+    timing = report.timing
+    requests = plural(timing["requests"], "request")
+    counts = f"{requests} ({timing['retries']:,} retried, {timing['cached']:,} cached)"
+    if not timing["requests"]:
+        return counts
+    return (
+        f"{counts}: p50 {timing['p50_ms']} ms, p95 {timing['p95_ms']} ms, "
+        f"max {timing['max_ms']} ms; {timing['bytes'] / 1e6:.2f} MB of JSON"
+    )
+
+
+def _conclusion(report: Report) -> str:
+    """Return how long it took, and how long it would have taken one request after another."""
+    strategy = report.request.strategy
+    total_ms = report.fetched.total_ms
+    names = format_names(report)
+    if strategy in {"sequential", "sync"}:
+        return f"{names} in {format_duration(total_ms, total_ms)}, one after another"
+    request_ms = [attempt.duration_ms for attempt in report.fetched.attempts if attempt.ok]
+    if strategy == "index" or len(request_ms) < 2:
+        return f"{names} in {format_duration(total_ms, total_ms)}"
+    in_turn_ms = len(request_ms) * min(request_ms)
+    span_ms = max(total_ms, in_turn_ms)
+    at_once = format_duration(total_ms, span_ms)
+    in_turn = format_duration(in_turn_ms, span_ms)
+    factor = two_digits(in_turn_ms / total_ms)
+    return (
+        f"{names} in {at_once}; one by one an estimated {in_turn} ({factor}x), "
+        "by the fastest request"
+    )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from uuid import uuid4
 from aiohttp import web
 from yarl import URL
 
+from tests.tools.function import INVOKE, add_options, environment_of, log_of
 from tests.tools.options import Parser, add_address, bind
-from tests.tools.run import INVOKE, add_options, environment_of, log_of
 
 MAX_URL_BYTES = 65_536  # the longest range, with all its commas escaped
 MAX_REPLY_BYTES = 50_000_000  # Lambda's 6 MB, and more for the escapes of JSON

@@ -1,11 +1,23 @@
 """The waterfall as text, for a terminal."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 
-from pokemon_names.views.waterfall import PHASES, Lane, Row, bars, label, scale_of, ticks
+from pokemon_names.views.waterfall import (
+    PHASES,
+    Lane,
+    Row,
+    bars,
+    label,
+    scale_of,
+    span_of,
+    ticks,
+)
+from pokemon_names.views.words import format_duration, unit_of
 
-GLYPHS = {"wait": "·", "first": "─", "body": "█", "failed": "×"}  # noqa: RUF001  meant
-ASCII_GLYPHS = {"wait": ".", "first": "-", "body": "#", "failed": "x"}
+GLYPHS = {"queued": "·", "waiting": "─", "downloading": "█", "failed": "×"}  # noqa: RUF001  meant
+ASCII_GLYPHS = {"queued": ".", "waiting": "-", "downloading": "#", "failed": "x"}
 
 _COLUMNS_PER_TICK = 12
 
@@ -18,16 +30,29 @@ def text(lanes: Sequence[Lane], *, plain: bool = False, width: int = 80, max_row
     labels = [label(row) for _, rows in plots for row in rows]
     gutter = max(map(len, labels), default=0) + 1
     columns = width - gutter
-    scale = scale_of(lanes, columns)
+    span_ms = span_of(lanes)
+    scale = scale_of(span_ms, columns)
     lines = []
     for lane, rows in plots:
-        lines.append(f"{lane.title}: {lane}")
+        header = f"{lane.title}, {format_duration(lane.total_ms, span_ms)}"
+        if lane.note:
+            header += f", {lane.note}"
+        lines.append(header[:width])
         lines.extend(f"{label(row):>{gutter - 1}} {_line(row, scale, glyphs)}" for row in rows)
     legend = "   ".join(f"{glyphs[name]} {phase.label}" for name, phase in PHASES.items())
     indent = " " * gutter
-    lines.append(indent + _axis(columns, scale))
+    lines.append(indent + _axis(columns, span_ms))
     lines.append(indent + legend)
     return "\n".join(lines)
+
+
+def is_plain() -> bool:
+    """Return whether what is printed to, such as a terminal, can show ASCII alone."""
+    try:
+        "".join(GLYPHS.values()).encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return True
+    return os.environ.get("TERM") == "dumb"
 
 
 def _line(row: Row, scale: float, glyphs: Mapping[str, str]) -> str:
@@ -37,13 +62,15 @@ def _line(row: Row, scale: float, glyphs: Mapping[str, str]) -> str:
     return line
 
 
-def _axis(columns: int, scale: float) -> str:
-    *others, last = ticks(columns / scale, columns // _COLUMNS_PER_TICK)
-    end = f"{last:,} ms"
+def _axis(columns: int, span_ms: float) -> str:
+    scale = scale_of(span_ms, columns)
+    unit, unit_ms = unit_of(span_ms)
+    *others, last = ticks(span_ms, columns // _COLUMNS_PER_TICK)
+    end = f"{last / unit_ms:g} {unit}"
     end_column = min(round(last * scale), columns - len(end))
     line = ""
     for tick in others:
-        mark = f"{tick:,}"
+        mark = f"{tick / unit_ms:g}"
         column = round(tick * scale)
         if column + len(mark) < end_column:  # where they would touch, only the last is written
             line = line.ljust(column) + mark

@@ -4,6 +4,7 @@ GET /pokemon?range=…      the names of a range
 GET /pokemon/{number}     the name of one Pokémon
 GET /race?range=…         every strategy on the same range, one after another, or some of them:
                           strategies=gather,sync; and how many times faster than `sync` each was
+GET /race.svg?range=…     the picture of a race
 GET /                     all of this, described for people
 GET /openapi.yaml         the same, for programs
 
@@ -34,8 +35,8 @@ from pokemon_names.sources.base import (
 )
 from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
 
-_PATHS = "/, /pokemon, /pokemon/{number}, /race, /openapi.yaml"
-_ROUTES = {"pokemon", "race", "openapi.yaml"}
+_PATHS = "/, /pokemon, /pokemon/{number}, /race, /race.svg, /openapi.yaml"
+_ROUTES = {"pokemon", "race", "race.svg", "openapi.yaml"}
 _METHODS = ("GET", "HEAD")
 # The strategies that fetch one number after another, and their shares of a race's time. The others
 # have one share each.
@@ -126,7 +127,7 @@ class Http(Source[HttpRequest]):
     @property
     def is_race(self) -> bool:
         """Whether the strategies race."""
-        return self.event.route == ["race"]
+        return self.event.route in (["race"], ["race.svg"])
 
     one_at_a_time = is_race
 
@@ -140,7 +141,11 @@ class Http(Source[HttpRequest]):
                     raise InvalidRequest("number", number, "a number such as 151")
                 fixed_fields = [{"range": number}]
             case ["race"]:
-                fixed_fields = list(map(_race_fields, self._racing()))
+                fixed_fields = [{"strategy": name, "fresh": True} for name in self._racing()]
+            case ["race.svg"]:
+                fixed_fields = [
+                    {"strategy": name, "fresh": True, "trace": False} for name in self._racing()
+                ]
             case [] | ["openapi.yaml"]:
                 fixed_fields = []
             case _:
@@ -163,20 +168,28 @@ class Http(Source[HttpRequest]):
         )
 
     def _respond(self, results: Sequence[JobResult]) -> Response:
-        accept = self.event.headers.get("accept", "")
-        query = self.event.query
         if not results:
             if self.event.route == ["openapi.yaml"]:
                 return responses.description()
             return responses.documentation(self.event.url_path)
         error = results[0].error
         if isinstance(error, InvalidRequest):
-            return responses.refusal(error, query, accept, is_race=self.is_race)
+            return self._refuse(error)
         reports = reports_of(results)
-        if self.is_race:
-            return responses.race(reports, query, accept)
+        accept = self.event.headers.get("accept", "")
+        match self.event.route:
+            case ["race"]:
+                return responses.race(reports, self.event.query, accept, self.event.url_path)
+            case ["race.svg"]:
+                return responses.race_picture(reports)
         if_none_match = self.event.headers.get("if-none-match", "")
         return responses.names(reports[0], accept, if_none_match)
+
+    def _refuse(self, error: InvalidRequest) -> Response:
+        if self.event.route == ["race"]:
+            accept = self.event.headers.get("accept", "")
+            return responses.race_refusal(error, self.event.query, accept, self.event.url_path)
+        return responses.refusal(error)
 
     def _racing(self) -> list[str]:
         """Return the strategies that race, in the order of the tutorial."""
@@ -216,10 +229,6 @@ class Http(Source[HttpRequest]):
                 f"gather and index take {self.deployment.max_numbers:,}"
             )
             raise InvalidRequest("range", slow[0].range, allowed, f"{count:,} numbers")
-
-
-def _race_fields(strategy: str) -> dict[str, Any]:
-    return {"strategy": strategy, "fresh": True}
 
 
 def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:

@@ -12,7 +12,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pokemon_names.report import Report, race_report
 JSON = "application/json"
 TEXT = "text/plain"
 HTML = "text/html"
+SVG = "image/svg+xml"
 PROBLEM = "application/problem+json"
 
 NAMES_TYPES = (JSON, TEXT)
@@ -112,33 +113,50 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
     return Response(HTTPStatus.OK, content_type, body, headers, is_cacheable)
 
 
-def race(reports: Sequence[Report], query: Query, accept: str) -> Response:
-    """Return the response for a race."""
+def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) -> Response:
+    """Return the response for a race, which people see under the path."""
     problem = _problem_of(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
         if problem:
-            return _race_page(problem, query, _PROBLEMS[problem], reports)
-        return _race_page(HTTPStatus.OK, query, "", reports)
+            return _race_page(problem, query, _PROBLEMS[problem], reports, url_path)
+        return _race_page(HTTPStatus.OK, query, "", reports, url_path)
     fields = race_report(reports)
     if problem:
         return _problem(problem, {"detail": _PROBLEMS[problem], **fields})
-    body = json.dumps(fields)
     if content_type == TEXT:
-        body = _lines([race_line(entry) for entry in fields["race"]])
-    return Response(HTTPStatus.OK, content_type, body)
+        from pokemon_names.views import words  # noqa: PLC0415  only people need it
+
+        return Response(HTTPStatus.OK, TEXT, _lines(words.race_lines(reports)))
+    return Response(HTTPStatus.OK, JSON, json.dumps(fields))
 
 
-def refusal(error: InvalidRequest, query: Query, accept: str, *, is_race: bool) -> Response:
+def race_picture(reports: Sequence[Report]) -> Response:
+    """Return the response for the picture of a race."""
+    from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
+
+    problem = _problem_of(reports)
+    if problem:
+        return _problem(problem, {"detail": _PROBLEMS[problem], **race_report(reports)})
+    return Response(HTTPStatus.OK, SVG, pages.race_picture(reports), pages.PICTURE_HEADERS)
+
+
+def refusal(error: InvalidRequest) -> Response:
     """Return the response for a bad request."""
     fields = error.as_dict()
     if isinstance(error, UnknownPath):
         return _problem(HTTPStatus.NOT_FOUND, fields)
     if isinstance(error, WrongMethod):
         return _problem(HTTPStatus.METHOD_NOT_ALLOWED, fields, {"Allow": error.allowed})
-    if is_race and negotiate(accept, RACE_TYPES) == HTML:
-        return _race_page(HTTPStatus.BAD_REQUEST, query, str(error), [])
     return _problem(HTTPStatus.BAD_REQUEST, fields)
+
+
+def race_refusal(error: InvalidRequest, query: Query, accept: str, url_path: str) -> Response:
+    """Return the response for a bad request of a race: for browsers the page, whose form has it."""
+    response = refusal(error)
+    if response.status == HTTPStatus.BAD_REQUEST and negotiate(accept, RACE_TYPES) == HTML:
+        return _race_page(response.status, query, str(error), [], url_path)
+    return response
 
 
 def description() -> Response:
@@ -153,17 +171,6 @@ def documentation(url_path: str) -> Response:
 
     body = pages.documentation(url_path)
     return Response(HTTPStatus.OK, HTML, body, pages.HEADERS, is_cacheable=True)
-
-
-def race_line(entry: Mapping[str, Any]) -> str:
-    """Return how one strategy did in a race, in a line."""
-    strategy = entry["strategy"]
-    total_ms = entry["timing"]["total_ms"]
-    count = entry["count"]
-    speedup = ""
-    if entry["speedup"] is not None:
-        speedup = f"{entry['speedup']:.2f}x"
-    return f"{strategy:<10} {total_ms:>9.1f} ms {speedup:>8} {count:>6} names"
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:
@@ -209,14 +216,17 @@ def _problem(
 
 
 def _race_page(
-    status: HTTPStatus, query: Query, message: str, reports: Sequence[Report]
+    status: HTTPStatus, query: Query, message: str, reports: Sequence[Report], url_path: str
 ) -> Response:
     from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
 
-    return Response(status, HTML, pages.race(query, message, reports), pages.HEADERS)
+    root = ""
+    if url_path.endswith("/"):
+        root = "../"
+    return Response(status, HTML, pages.race(query, message, reports, root), pages.HEADERS)
 
 
-def _lines(texts: Sequence[str]) -> str:
+def _lines(texts: Iterable[str]) -> str:
     return "".join(f"{text}\n" for text in texts)
 
 

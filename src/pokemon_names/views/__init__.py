@@ -1,4 +1,4 @@
-"""What people see: the race and the documentation as pages, the waterfall as SVG.
+"""What people see: the race in words, as a picture and as a page; the documentation.
 
-It may import `report` and `model`.
+It may import `report`, `model` and `ranges`.
 """

@@ -1,61 +1,98 @@
 """The pages for browsers: plain HTML that loads nothing else, and whose policy allows nothing."""
 
 import hashlib
+import re
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
+from urllib.parse import urlencode
 
 from pokemon_names.model import DEFAULT_RACE_RANGE, STRATEGIES, Found
-from pokemon_names.report import Report, speedups
-from pokemon_names.views.svg import svg
-from pokemon_names.views.waterfall import Lane, format_duration
+from pokemon_names.ranges import format_range
+from pokemon_names.report import Report, Standing, standings
+from pokemon_names.views import svg
+from pokemon_names.views.waterfall import lanes_of
+from pokemon_names.views.words import (
+    ABOUT,
+    format_duration,
+    headline,
+    plural,
+    times,
+    two_digits,
+)
 
 MAX_FAILURES = 20  # that are shown
 
 _FOLDER = Path(__file__).parent
 _DOCUMENTATION = _FOLDER / "documentation.html"
-_STYLES = [_FOLDER / "waterfall.css", _FOLDER / "style.css"]
-_STYLE = "".join(path.read_text(encoding="utf-8") for path in _STYLES)
-_STYLE_DIGEST = hashlib.sha256(_STYLE.encode()).digest()
-_STYLE_HASH = b64encode(_STYLE_DIGEST).decode()
+_STYLE = svg.STYLE + (_FOLDER / "style.css").read_text(encoding="utf-8")
 
+_UNIT = re.compile(r"(?<=[0-9]) (?=m?s\b)")
+_QUESTION = "All at once, or one after another?"
+_DESCRIPTION = "The names of a range of Pokémon from PokeAPI, all at once or one after another."
 _INTRODUCTION = (
     "The names of the same Pokémon from PokeAPI, by one strategy after another, none of them from "
     "a cache."
 )
 _CAPTION = (
-    "A row is a number, or several where there are many. Speed-ups are over <code>sync</code>."
+    "A row is a number, or several where there are many. The time of a strategy begins with its "
+    "own first request."
 )
-_ABOUT = {
-    "gather": "all at once",
-    "sequential": "one after another",
-    "sync": "the same, with a blocking client",
-    "index": "the list of all, in one request",
-}
-
-HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+_SPEEDUPS = "Speed-ups are over <code>sync</code>, by the time that each name took."
+_POINT = (
+    "<code>sequential</code> and <code>sync</code> look alike, and that is the point: "
+    "<code>await</code> in a loop waits for each response before it sends the next request, just "
+    "as a blocking client does. Only requests that are in flight together share the wait."
+)
 
 
-def race(query: Mapping[str, str], message: str, reports: Sequence[Report]) -> str:
+def headers(style: str) -> dict[str, str]:
+    """Return the headers of a page or a picture with its own style, and with nothing else."""
+    digest = hashlib.sha256(style.encode()).digest()
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{b64encode(digest).decode()}'; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+
+
+HEADERS = headers(_STYLE)
+PICTURE_HEADERS = headers(svg.DOCUMENT_STYLE)
+
+
+def race(query: Mapping[str, str], message: str, reports: Sequence[Report], root: str = "") -> str:
     """Return the page of a race.
 
     Args:
         query: What the caller asked for; the form shows it again.
         message: What is wrong, or nothing.
         reports: One of each strategy that raced, none for a bad request.
+        root: What its links and its form begin with, where the page is not at the API's root.
     """
-    form = _form(query, message, reports)
-    results = "".join(_results(reports))
-    body = f'<p class="dim">{_INTRODUCTION}</p>\n{form}\n{results}'
-    return _document("All at once, or one after another?", body)
+    form = _form(query, message, reports, root)
+    if not reports:
+        return _document(_QUESTION, _DESCRIPTION, f'<p class="dim">{_INTRODUCTION}</p>\n{form}\n')
+    table = "".join(_table(reports))
+    failures = "".join(_failures(reports))
+    if message:
+        body = f"{form}\n{failures}{table}"
+    else:
+        picture = "".join(_picture(query, reports, root))
+        names = "".join(_names(reports))
+        body = f"{picture}{table}{form}\n{names}{failures}"
+    description = f"Names of Pokémon from PokeAPI: {', '.join(times(reports))}."
+    return _document(headline(reports), description, body)
+
+
+def race_picture(reports: Sequence[Report]) -> str:
+    """Return the picture of a race, as a document of its own."""
+    return svg.document(lanes_of(reports), headline(reports))
 
 
 def documentation(url_path: str) -> str:
@@ -70,32 +107,47 @@ def documentation(url_path: str) -> str:
     if last_segment:
         prefix = f'href="./{last_segment}/'
         body = body.replace('href="', prefix).replace(f"{prefix}#", 'href="#')
-    return _document("The names of Pokémon", body)
+    return _document("The names of Pokémon", _DESCRIPTION, body)
 
 
-def _document(title: str, body: str) -> str:
+def _document(title: str, description: str, body: str) -> str:
+    title = escape(title)
+    description = escape(description)
+    heading = _UNIT.sub("&nbsp;", title)
+    result, colon, details = heading.partition(": ")
+    if colon:
+        result = f'<strong>{result}<span class="hidden">: </span></strong>'
+        heading = f"{result}<small>{details}</small>"
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <title>{title}</title>
+<meta name="description" content="{description}">
+<meta property="og:title" content="{title}">
+<meta property="og:description" content="{description}">
+<meta property="og:type" content="website">
+<meta property="og:site_name" content="pokemon-names">
 <style>{_STYLE}</style>
 </head>
 <body>
 <main>
-<h1>{title}</h1>
+<h1>{heading}</h1>
 {body}</main>
 </body>
 </html>
 """
 
 
-def _form(query: Mapping[str, str], message: str, reports: Sequence[Report]) -> str:
+def _form(query: Mapping[str, str], message: str, reports: Sequence[Report], root: str) -> str:
     """Return the form for another race.
 
-    It has no action, so that the path of a stage or a proxy stays as it is.
+    Without a root it has no action, so that the path of a stage or a proxy stays as it is.
     """
+    action = ""
+    if root:
+        action = f' action="{escape(root)}race"'
     alert = ""
     invalid = ""
     if message:
@@ -106,7 +158,7 @@ def _form(query: Mapping[str, str], message: str, reports: Sequence[Report]) -> 
     attributes = f'name="range" value="{value}" autocomplete="off" spellcheck="false"{invalid}'
     choices = "".join(_choices(query))
     return f"""{alert}
-<form>
+<form{action}>
 <div class="field"><label for="range">Numbers</label>
 <input type="text" id="range" {attributes}></div>
 <fieldset><legend>Strategies</legend><div class="choices">{choices}</div></fieldset>
@@ -123,53 +175,77 @@ def _choices(query: Mapping[str, str]) -> Iterator[str]:
         yield f"<label>{box} {strategy}</label>"
 
 
-def _results(reports: Sequence[Report]) -> Iterator[str]:
-    if not reports:
-        return
-    strategies = " and ".join(report.request.strategy for report in reports)
-    title = f"When each request of {strategies} waited for what"
-    yield f"<figure>\n{svg(_lanes(reports), title)}"
-    yield f'\n<figcaption class="dim">{_CAPTION}</figcaption>\n</figure>\n'
-    yield from _table(reports)
-    yield from _names(reports)
-    yield from _failures(reports)
+def _picture(query: Mapping[str, str], reports: Sequence[Report], root: str) -> Iterator[str]:
+    picture = svg.inline(lanes_of(reports), headline(reports), "race")
+    links = ", ".join(_links(query, reports[0].request.range, root))
+    yield f'<p class="dim">{_INTRODUCTION}</p>\n<figure id="race">\n{picture}\n'
+    yield f'<figcaption class="dim">{_CAPTION}</figcaption>\n</figure>\n'
+    if {"sequential", "sync"} <= {report.request.strategy for report in reports}:
+        yield f"<p>{_POINT}</p>\n"
+    yield f"<p>{links}</p>\n"
 
 
-def _lanes(reports: Sequence[Report]) -> list[Lane]:
-    lanes = []
-    for report, speedup in zip(reports, speedups(reports), strict=True):
-        fetched = report.fetched
-        lane = Lane(report.request.strategy, fetched.attempts, fetched.total_ms, speedup)
-        lanes.append(lane)
-    return lanes
+def _links(query: Mapping[str, str], expression: str, root: str) -> Iterator[str]:
+    names = {"range": expression}
+    race = dict(names)
+    if "strategies" in query:
+        race["strategies"] = query["strategies"]
+    links = {
+        f"race.svg?{urlencode(race)}": "Another race, as a picture",
+        f"pokemon?{urlencode(names)}": "these names as JSON",
+        "./": "how to call the API",
+    }
+    for path, text in links.items():
+        yield f'<a href="{escape(root + path)}">{text}</a>'
 
 
 def _table(reports: Sequence[Report]) -> Iterator[str]:
-    yield "<table>\n<caption>Result</caption>\n<thead><tr>"
-    for head in ("Strategy", "Time", "Speed-up", "Names"):
+    entries = standings(reports)
+    heads = ["Strategy", "Time", "Names"]
+    caption = "Result"
+    has_speedups = any(entry.speedup for entry in entries)
+    if has_speedups:
+        heads.insert(2, "Speed-up")
+        caption += f"<small>{_SPEEDUPS}</small>"
+    yield f"<table>\n<caption>{caption}</caption>\n<thead><tr>"
+    for head in heads:
         yield f'<th scope="col">{head}</th>'
     yield "</tr></thead>\n<tbody>\n"
-    for report, speedup in zip(reports, speedups(reports), strict=True):
-        strategy = report.request.strategy
-        duration = format_duration(report.fetched.total_ms)
-        faster = ""
-        if speedup is not None:
-            faster = f"{speedup:.2f}x"
-        names = len(report.names)
-        numbers = len(report.request.numbers)
-        yield f'<tr><th scope="row">{strategy}<small>{_ABOUT[strategy]}</small></th>'
-        yield f"<td>{duration}</td><td>{faster}</td><td>{names:,} of {numbers:,}</td></tr>\n"
+    span_ms = max(report.fetched.total_ms for report in reports)
+    for entry in entries:
+        strategy = entry.report.request.strategy
+        duration = format_duration(entry.report.fetched.total_ms, span_ms)
+        yield f'<tr><th scope="row">{strategy}<small>{ABOUT[strategy]}</small></th>'
+        yield f"<td>{duration}</td>"
+        if has_speedups:
+            yield f"<td>{_speedup(entry)}</td>"
+        yield f"<td>{_count(entry.report)}</td></tr>\n"
     yield "</tbody>\n</table>\n"
+
+
+def _speedup(entry: Standing) -> str:
+    if entry.speedup is None:
+        return "none"
+    text = f"{two_digits(entry.speedup)}x"
+    if entry.is_lower_bound:
+        return f"{text}<small>at least</small>"
+    return text
+
+
+def _count(report: Report) -> str:
+    count = f"{len(report.names):,}"
+    if report.failures:
+        count += f" of {len(report.request.numbers):,}"
+    if report.cut_off:
+        count += "<small>time was up</small>"
+    return count
 
 
 def _names(reports: Sequence[Report]) -> Iterator[str]:
     """Yield the names once: they are the same by every strategy, but for what failed."""
     best = max(reports, key=lambda report: len(report.names))
-    if not best.names:
-        return
     count = len(best.names)
-    noun = "name" if count == 1 else "names"
-    yield f'<h2>{count:,} {noun}</h2>\n<ol class="names">'
+    yield f'<h2>{plural(count, "name")}</h2>\n<ol class="names">'
     for result in best.fetched.results:
         if isinstance(result, Found):
             yield f'<li value="{result.number}">{escape(result.name)}</li>'
@@ -177,18 +253,20 @@ def _names(reports: Sequence[Report]) -> Iterator[str]:
 
 
 def _failures(reports: Sequence[Report]) -> Iterator[str]:
-    items = []
+    """Yield the numbers without a name: those that failed alike are together."""
+    alike: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for report in reports:
         strategy = report.request.strategy
         for failure in report.failures:
-            reason = failure.reason.replace("_", " ")
-            detail = f"<small>{escape(failure.detail)}</small>"
-            items.append(f"<li>{failure.number} by {strategy}: {reason}{detail}</li>\n")
-    if not items:
+            alike[strategy, failure.reason, failure.detail].append(failure.number)
+    if not alike:
         return
     yield "<h2>Without a name</h2>\n<ul>\n"
-    yield from items[:MAX_FAILURES]
-    more = len(items) - MAX_FAILURES
+    for (strategy, reason, detail), numbers in islice(alike.items(), MAX_FAILURES):
+        words = reason.replace("_", " ")
+        yield f"<li>{format_range(numbers)} by {strategy}: {words}"
+        yield f"<small>{escape(detail)}</small></li>\n"
+    more = len(alike) - MAX_FAILURES
     if more > 0:
         yield f"<li>and {more:,} more</li>\n"
     yield "</ul>\n"

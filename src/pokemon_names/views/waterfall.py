@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from pokemon_names.model import Attempt
+from pokemon_names.report import Report, Standing, standings
+from pokemon_names.views.words import ABOUT, format_names, format_speedup, plural
 
 Row = Sequence[Attempt]
-
-_MS_PER_SECOND = 1000
 
 
 class Phase(msgspec.Struct, frozen=True):
@@ -28,9 +28,9 @@ class Phase(msgspec.Struct, frozen=True):
 
 # Heights tell the phases apart as colours do.
 PHASES = {
-    "wait": Phase("waits", 0.2),
-    "first": Phase("first byte", 0.6),
-    "body": Phase("body", 0.9),
+    "queued": Phase("queued", 0.2),
+    "waiting": Phase("waiting for the response", 0.6),
+    "downloading": Phase("downloading", 0.9),
     "failed": Phase("failed", 0.9),
 }
 
@@ -44,22 +44,12 @@ class Bar(NamedTuple):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """What one strategy did. `speedup` is over `sync`, in a race with it."""
+    """What one strategy did, and what is to be said of it."""
 
     title: str
     attempts: Sequence[Attempt]
     total_ms: float
-    speedup: float | None = None
-
-    def __str__(self) -> str:
-        requests = format_requests(len(self.attempts))
-        retries = sum(attempt.attempt > 1 for attempt in self.attempts)
-        text = f"{requests} in {format_duration(self.total_ms)}"
-        if retries:
-            text += f", {retries:,} retried"
-        if self.speedup and self.title != "sync":
-            text += f", {self.speedup:.1f}x sync"
-        return text
+    note: str = ""
 
     def rows(self, max_rows: int) -> list[Row]:
         """Return at most so many rows, in the order in which their first attempts were ready."""
@@ -72,39 +62,42 @@ class Lane(msgspec.Struct, frozen=True):
         return [list(chain(*rows[start : start + group_size])) for start in starts]
 
 
-def format_duration(milliseconds: float) -> str:
-    """Return a time as people read it."""
-    if milliseconds >= _MS_PER_SECOND:
-        return f"{milliseconds / _MS_PER_SECOND:.2f} s"
-    return f"{milliseconds:.1f} ms"
+def lanes_of(reports: Sequence[Report]) -> list[Lane]:
+    """Return a lane for each strategy of a race, or of any other report."""
+    lanes = []
+    for standing in standings(reports):
+        report = standing.report
+        strategy = report.request.strategy
+        fetched = report.fetched
+        title = f"{strategy}: {ABOUT[strategy]}"
+        lanes.append(Lane(title, fetched.attempts, fetched.total_ms, _note(standing)))
+    return lanes
 
 
-def format_requests(count: int) -> str:
-    """Return how many requests there were, in words."""
-    if count == 1:
-        return "1 request"
-    return f"{count:,} requests"
-
-
-def scale_of(lanes: Sequence[Lane], columns: int) -> float:
-    """Return the columns of a millisecond.
-
-    The last column is for what ends with the lane and takes no time.
-    """
-    longest = 1.0
+def span_of(lanes: Sequence[Lane]) -> float:
+    """Return the milliseconds until the last lane has ended, at least one."""
+    span_ms = 1.0
     for lane in lanes:
         ends = [attempt.end_ms for attempt in lane.attempts]
-        longest = max(longest, lane.total_ms, *ends)
-    return (columns - 1) / longest
+        span_ms = max(span_ms, lane.total_ms, *ends)
+    return span_ms
 
 
-def ticks(span: float, max_ticks: int) -> list[int]:
+def scale_of(span_ms: float, columns: int) -> float:
+    """Return the columns of a millisecond.
+
+    The last column is for what ends with the span and takes no time.
+    """
+    return (columns - 1) / span_ms
+
+
+def ticks(span_ms: float, max_ticks: int) -> list[int]:
     """Return round milliseconds from 0 to the span: 1, 2 or 5 times a power of ten apart."""
     step = 1
     factors = cycle([2, 2.5, 2])
-    while span / step > max_ticks:
+    while span_ms / step > max_ticks:
         step = int(step * next(factors))
-    return list(range(0, int(span) + 1, step))
+    return list(range(0, int(span_ms) + 1, step))
 
 
 def bars(row: Row, scale: float) -> Iterator[Bar]:
@@ -142,10 +135,27 @@ def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
     """Yield an attempt's phases: at least one column, however short it was."""
     start = round(attempt.start_ms * scale)
     end = max(round(attempt.end_ms * scale), start + 1)
-    yield Bar("wait", round(attempt.ready_ms * scale), start)
+    yield Bar("queued", round(attempt.ready_ms * scale), start)
     if attempt.ok and attempt.first_byte_ms is not None:
         begun = min(round(attempt.first_byte_ms * scale), end)
-        yield Bar("first", start, begun)
-        yield Bar("body", begun, end)
+        yield Bar("waiting", start, begun)
+        yield Bar("downloading", begun, end)
     else:
         yield Bar("failed", start, end)
+
+
+def _note(standing: Standing) -> str:
+    """Return what came of a strategy's requests, short enough for a phone."""
+    report = standing.report
+    retries = sum(attempt.attempt > 1 for attempt in report.fetched.attempts)
+    speedup = format_speedup(standing)
+    parts = [plural(len(report.fetched.attempts), "request")]
+    if report.cut_off:
+        parts = [f"cut off after {format_names(report)}"]
+    elif report.failures:
+        parts = [format_names(report)]
+    if retries and not report.cut_off:
+        parts.append(f"{retries:,} retried")
+    if speedup and report.request.strategy != "sync":
+        parts.append(f"{speedup} sync")
+    return ", ".join(parts)

@@ -1,0 +1,114 @@
+"""Times, counts and the result of a race, as people read them."""
+
+from collections.abc import Iterator, Sequence
+
+from pokemon_names.report import Report, Standing, compare, standings
+
+# What each strategy does, short enough for a phone.
+ABOUT = {
+    "gather": "all at once",
+    "sequential": "one after another",
+    "sync": "one by one, blocking",
+    "index": "one request for all",
+}
+
+_MS_PER_SECOND = 1000
+
+
+def format_duration(milliseconds: float, span_ms: float) -> str:
+    """Return a time, in the unit of the span that it is part of."""
+    unit, unit_ms = unit_of(span_ms)
+    return f"{two_digits(milliseconds / unit_ms)} {unit}"
+
+
+def unit_of(span_ms: float) -> tuple[str, int]:
+    """Return the unit of a span, and how many milliseconds it has."""
+    if round(span_ms) >= _MS_PER_SECOND:
+        return "s", _MS_PER_SECOND
+    return "ms", 1
+
+
+def two_digits(value: float) -> str:
+    """Return a number with two digits that matter, and with no more than three decimals."""
+    for limit, decimals in ((9.95, 0), (0.995, 1), (0.0995, 2)):  # 9.96 is 10, and not 10.0
+        if value >= limit:
+            return f"{value:,.{decimals}f}"
+    return f"{value:.3f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return how many there are of something."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun}s"
+
+
+def format_names(report: Report) -> str:
+    """Return how many names came, and where some are missing, of how many."""
+    count = len(report.names)
+    if not report.failures:
+        return plural(count, "name")
+    return f"{count:,} of {plural(len(report.request.numbers), 'name')}"
+
+
+def format_speedup(standing: Standing) -> str:
+    """Return how many times faster than `sync` a strategy was, nothing where that is unknown."""
+    if standing.speedup is None:
+        return ""
+    text = f"{two_digits(standing.speedup)}x"
+    if standing.is_lower_bound:
+        return f"at least {text}"
+    return text
+
+
+def headline(reports: Sequence[Report]) -> str:
+    """Return the result of a race in a line: `gather` against one request after another."""
+    by_strategy = {report.request.strategy: report for report in reports if report.names}
+    gather = by_strategy.get("gather")
+    slow = by_strategy.get("sync") or by_strategy.get("sequential")
+    if gather and slow:
+        return _comparison(gather, slow)
+    if not by_strategy:
+        return "No names"
+    fastest_first = sorted(by_strategy.values(), key=lambda report: report.fetched.total_ms)
+    fastest, *others = times(fastest_first)
+    if not others:
+        return fastest
+    return f"{fastest}: {', '.join(others)}"
+
+
+def times(reports: Sequence[Report]) -> Iterator[str]:
+    """Yield how long each strategy took for its names."""
+    span_ms = max(report.fetched.total_ms for report in reports)
+    for report in reports:
+        duration = format_duration(report.fetched.total_ms, span_ms)
+        yield f"{format_names(report)} in {duration} by {report.request.strategy}"
+
+
+def race_lines(reports: Sequence[Report]) -> Iterator[str]:
+    """Yield a line for each strategy: its time, its speed-up and its names."""
+    span_ms = max(report.fetched.total_ms for report in reports)
+    for standing in standings(reports):
+        report = standing.report
+        duration = format_duration(report.fetched.total_ms, span_ms)
+        speedup = format_speedup(standing)
+        names = format_names(report)
+        if report.cut_off:
+            names += ", then its time was up"
+        yield f"{report.request.strategy:<10} {duration:>8} {speedup:>14}  {names}"
+
+
+def _comparison(gather: Report, slow: Report) -> str:
+    span_ms = max(gather.fetched.total_ms, slow.fetched.total_ms)
+    at_once = format_duration(gather.fetched.total_ms, span_ms)
+    in_turn = format_duration(slow.fetched.total_ms, span_ms)
+    standing = compare(gather, slow)
+    result = "No faster"
+    if standing.speedup and round(standing.speedup, 1) > 1:
+        result = f"{two_digits(standing.speedup)} times faster"
+        if standing.is_lower_bound:
+            result = f"At least {result}"
+    names = format_names(gather)
+    if slow.cut_off or len(gather.names) != len(slow.names):
+        in_turn = f"{format_names(slow)} in {in_turn}"
+    return f"{result}: {names} in {at_once} at once, {in_turn} one after another"
