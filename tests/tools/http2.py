@@ -15,8 +15,8 @@ from h2.events import RequestReceived
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
+from tests.tools.connections import abort_all
 from tests.tools.pokeapi.bodies import list_entry, pokemon
-from tests.tools.relay import settle
 
 FRAME = 16_384  # bytes
 JSON = [(":status", "200"), ("content-type", "application/json")]
@@ -128,12 +128,6 @@ class Http2Server:
             lambda: Connection(self), "127.0.0.1", ssl=context
         )
 
-    async def stop(self) -> None:
-        await settle()
-        for connection in self.connections:
-            connection.transport.abort()
-        await settle()
-
 
 @contextmanager
 def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
@@ -142,4 +136,4 @@ def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
         listening = thread.call(server.listen, context)
         yield listening.sockets[0].getsockname()[1]
         thread.call(listening.close)
-        thread.call(server.stop)
+        thread.call(abort_all)

@@ -14,6 +14,8 @@ from typing import cast
 
 from anyio.from_thread import start_blocking_portal
 
+from tests.tools.connections import abort_all, settle
+
 
 class End(asyncio.Protocol):
     """One end of a connection. The other end sends what this one receives, half a round trip later.
@@ -92,7 +94,7 @@ class Relay:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._end(_reset)
-        await settle()
+        await abort_all()
 
     def forget(self) -> None:
         """Drop every byte, as a network does that has lost its table of connections."""
@@ -121,12 +123,6 @@ class Relay:
     def _connected(self) -> ClientEnd:
         self.connections.append(ClientEnd(self._half, self._target))
         return self.connections[-1]
-
-
-async def settle() -> None:
-    """Let the loop make and close the connections that are under way: that takes it a few turns."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def _close(transport: asyncio.Transport) -> None:

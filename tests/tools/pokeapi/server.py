@@ -14,6 +14,7 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
+from tests.tools.connections import abort_all
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.bodies import API, list_entry, made, pokemon, recorded
@@ -217,12 +218,8 @@ async def _run(
     await service.listen(listening, ssl_context)
     yield listening.getsockname()[1]
     await service.clear_up()
-    open_before = _transports(service)  # a handler forgets its transport when it closes
     await service.runner.cleanup()
-    await asyncio.sleep(0)  # until the server has the connections accepted since
-    for transport in open_before | _transports(service):
-        transport.abort()  # without a wait for a TLS client to close, which may never come
-    await asyncio.sleep(0)
+    await abort_all()  # without a wait for a TLS client to close, which may never come
 
 
 def _transports(service: PokeAPI) -> set[asyncio.WriteTransport]:

@@ -1,0 +1,20 @@
+"""The connections of an event loop that is about to end: none may be left open."""
+
+import asyncio
+from typing import Any
+
+
+async def settle() -> None:
+    """Let the loop make and close the connections that are under way: that takes it a few turns."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def abort_all() -> None:
+    """Abort every connection, also those whose TLS handshake is under way."""
+    await settle()
+    # asyncio itself has no other list of them: a protocol gets its connection after the handshake.
+    loop: Any = asyncio.get_running_loop()
+    for transport in list(loop._transports.values()):  # noqa: SLF001
+        transport.abort()
+    await settle()
