@@ -1,19 +1,16 @@
 """The pages in a real Chromium: `make test-browser`.
 
-A small server hands its requests to the handler as API Gateway does. With SCREENSHOTS=folder, the
-pictures are stored there.
+With SCREENSHOTS=folder, pictures of them are stored there.
 """
 
 import os
 import re
-import threading
+import signal
 from base64 import b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal
 
 import httpx
 import pytest
@@ -21,7 +18,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from pokemon_names.views import pages
 from tests.chromium import chromium, launch
-from tests.conftest import Handle, sample
+from tests.test_serve import end, race_of, started
 from tests.test_words import report
 from tests.tools.pokeapi import PokeAPI
 
@@ -32,40 +29,12 @@ DESKTOP = ViewportSize(width=1280, height=900)
 SCRIPT = "<script>alert(1)</script>"
 
 
-def event_of(request: BaseHTTPRequestHandler) -> dict[str, Any]:
-    url = urlsplit(request.path)
-    query = parse_qs(url.query)
-    return sample("http-api") | {
-        "rawPath": url.path,
-        "rawQueryString": url.query,
-        "queryStringParameters": {name: ",".join(values) for name, values in query.items()},
-        "headers": dict(request.headers.items()),
-    }
-
-
 @pytest.fixture
-def site(handle: Handle) -> Iterator[str]:
-    """Serve the handler by HTTP, and yield its URL."""
-
-    class Gateway(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            reply = handle(event_of(self))
-            body = reply["body"].encode()
-            headers = {**reply["headers"], "Content-Length": str(len(body))}
-            self.send_response(reply["statusCode"])
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    poll_seconds = 0.01  # between looks for the end
-    with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        threading.Thread(target=server.serve_forever, args=[poll_seconds]).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def site(url: str) -> Iterator[str]:
+    """Serve the function as `make serve` does, and yield its URL."""
+    with started("--live", POKEAPI_URL=url) as process:
+        yield race_of(process).removesuffix("/race")
+        end(process, signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
