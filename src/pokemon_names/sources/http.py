@@ -83,6 +83,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
         return _texts(self.context).get("path", self.path)
 
     @property
+    def accept(self) -> str:
+        """What the caller accepts."""
+        return self.headers.get("accept", "")
+
+    @property
     def is_public(self) -> bool:
         """Whether nothing in the request says who sent it."""
         if self.context.get("authorizer") or self.context.get("authentication"):
@@ -176,7 +181,7 @@ class Http(Source[HttpRequest]):
         if isinstance(error, InvalidRequest):
             return self._refuse(error)
         reports = reports_of(results)
-        accept = self.event.headers.get("accept", "")
+        accept = self.event.accept
         match self.event.route:
             case ["race"]:
                 return responses.race(reports, self.event.query, accept, self.event.url_path)
@@ -186,9 +191,9 @@ class Http(Source[HttpRequest]):
         return responses.names(reports[0], accept, if_none_match)
 
     def _refuse(self, error: InvalidRequest) -> Response:
-        if self.event.route == ["race"]:
-            accept = self.event.headers.get("accept", "")
-            return responses.race_refusal(error, self.event.query, accept, self.event.url_path)
+        event = self.event
+        if event.route == ["race"]:
+            return responses.race_refusal(error, event.query, event.accept, event.url_path)
         return responses.refusal(error)
 
     def _racing(self) -> list[str]:

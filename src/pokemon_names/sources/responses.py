@@ -98,7 +98,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
     """Return the response for the names of a range."""
     problem = _problem_of([report])
     if problem:
-        return _problem(problem, {"detail": _PROBLEMS[problem], **report.as_dict()})
+        return _trouble(problem, report.as_dict())
     content_type = negotiate(accept, NAMES_TYPES)
     headers: dict[str, str] = {}
     is_cacheable = not report.failures and not report.request.fresh
@@ -118,12 +118,11 @@ def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) ->
     problem = _problem_of(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
-        if problem:
-            return _race_page(problem, query, _PROBLEMS[problem], reports, url_path)
-        return _race_page(HTTPStatus.OK, query, "", reports, url_path)
+        status = problem or HTTPStatus.OK
+        return _race_page(status, query, _PROBLEMS.get(status, ""), reports, url_path)
     fields = race_report(reports)
     if problem:
-        return _problem(problem, {"detail": _PROBLEMS[problem], **fields})
+        return _trouble(problem, fields)
     if content_type == TEXT:
         from pokemon_names.views import words  # noqa: PLC0415  only people need it
 
@@ -137,7 +136,7 @@ def race_picture(reports: Sequence[Report]) -> Response:
 
     problem = _problem_of(reports)
     if problem:
-        return _problem(problem, {"detail": _PROBLEMS[problem], **race_report(reports)})
+        return _trouble(problem, race_report(reports))
     return Response(HTTPStatus.OK, SVG, pages.race_picture(reports), pages.PICTURE_HEADERS)
 
 
@@ -206,6 +205,11 @@ def _problem_of(reports: Sequence[Report]) -> HTTPStatus | None:
     if reasons <= _LATE_REASONS:
         return HTTPStatus.GATEWAY_TIMEOUT
     return HTTPStatus.BAD_GATEWAY
+
+
+def _trouble(status: HTTPStatus, fields: Mapping[str, Any]) -> Response:
+    """Return the problem of a report or a race without names, with all that it says."""
+    return _problem(status, {"detail": _PROBLEMS[status], **fields})
 
 
 def _problem(

@@ -19,6 +19,7 @@ from pokemon_names.views.words import (
     ABOUT,
     format_duration,
     headline,
+    longest_ms,
     plural,
     times,
     two_digits,
@@ -49,7 +50,7 @@ _POINT = (
 )
 
 
-def headers(style: str) -> dict[str, str]:
+def _headers(style: str) -> dict[str, str]:
     """Return the headers of a page or a picture with its own style, and with nothing else."""
     digest = hashlib.sha256(style.encode()).digest()
     return {
@@ -62,8 +63,8 @@ def headers(style: str) -> dict[str, str]:
     }
 
 
-HEADERS = headers(_STYLE)
-PICTURE_HEADERS = headers(svg.DOCUMENT_STYLE)
+HEADERS = _headers(_STYLE)
+PICTURE_HEADERS = _headers(svg.DOCUMENT_STYLE)
 
 
 def race(query: Mapping[str, str], message: str, reports: Sequence[Report], root: str = "") -> str:
@@ -211,7 +212,7 @@ def _table(reports: Sequence[Report]) -> Iterator[str]:
     for head in heads:
         yield f'<th scope="col">{head}</th>'
     yield "</tr></thead>\n<tbody>\n"
-    span_ms = max(report.fetched.total_ms for report in reports)
+    span_ms = longest_ms(reports)
     for entry in entries:
         strategy = entry.report.request.strategy
         duration = format_duration(entry.report.fetched.total_ms, span_ms)

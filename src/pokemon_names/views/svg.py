@@ -31,9 +31,9 @@ _SLIVER = 6  # a lane is magnified if the span is longer by this factor
 # Places and widths in percent of the picture's width.
 _LEFT = 9
 _WIDTH = 89
-_RIGHT = 98
+_RIGHT = _LEFT + _WIDTH
 _INSET_LEFT = 28
-_INSET_WIDTH = 70
+_INSET_WIDTH = _RIGHT - _INSET_LEFT
 
 # Heights in pixels.
 _LEGEND = 44

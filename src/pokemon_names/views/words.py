@@ -61,6 +61,11 @@ def format_speedup(standing: Standing) -> str:
     return text
 
 
+def longest_ms(reports: Sequence[Report]) -> float:
+    """Return how long the slowest of the strategies took."""
+    return max(report.fetched.total_ms for report in reports)
+
+
 def headline(reports: Sequence[Report]) -> str:
     """Return the result of a race in a line: `gather` against one request after another."""
     by_strategy = {report.request.strategy: report for report in reports if report.names}
@@ -79,7 +84,7 @@ def headline(reports: Sequence[Report]) -> str:
 
 def times(reports: Sequence[Report]) -> Iterator[str]:
     """Yield how long each strategy took for its names."""
-    span_ms = max(report.fetched.total_ms for report in reports)
+    span_ms = longest_ms(reports)
     for report in reports:
         duration = format_duration(report.fetched.total_ms, span_ms)
         yield f"{format_names(report)} in {duration} by {report.request.strategy}"
@@ -87,7 +92,7 @@ def times(reports: Sequence[Report]) -> Iterator[str]:
 
 def race_lines(reports: Sequence[Report]) -> Iterator[str]:
     """Yield a line for each strategy: its time, its speed-up and its names."""
-    span_ms = max(report.fetched.total_ms for report in reports)
+    span_ms = longest_ms(reports)
     for standing in standings(reports):
         report = standing.report
         duration = format_duration(report.fetched.total_ms, span_ms)
@@ -99,7 +104,7 @@ def race_lines(reports: Sequence[Report]) -> Iterator[str]:
 
 
 def _comparison(gather: Report, slow: Report) -> str:
-    span_ms = max(gather.fetched.total_ms, slow.fetched.total_ms)
+    span_ms = longest_ms([gather, slow])
     at_once = format_duration(gather.fetched.total_ms, span_ms)
     in_turn = format_duration(slow.fetched.total_ms, span_ms)
     standing = compare(gather, slow)
