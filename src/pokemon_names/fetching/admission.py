@@ -55,8 +55,9 @@ class Admission:
                 self.service_error = error
                 self._window.disconnected(sent_at)
                 download.disconnected += 1
-                if self._company(download) == 0:
-                    return msgspec.structs.replace(error, kind="service")
+                if self._company(download) > 0:
+                    return error
+                return msgspec.structs.replace(error, kind="service")
             case _:
                 self.service_error = error
                 if not self._is_its_own(download):
