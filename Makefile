@@ -124,9 +124,9 @@ audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; need
 
 lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for the newest
 	$(bin)/pip install --quiet uv
-	$(compile) --generate-hashes --group function --output-file src/requirements.txt
+	$(compile) --generate-hashes pyproject.toml --output-file src/requirements.txt
 	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
-	$(compile) --generate-hashes --group test --output-file tests/requirements.txt
+	$(compile) --generate-hashes pyproject.toml --group test --output-file tests/requirements.txt
 	$(compile) --group sam --output-file tests/requirements-sam.txt
 
 clean:
