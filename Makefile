@@ -23,8 +23,13 @@ pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: run race serve test fuzz test-sam test-browser check format build deploy docs pokeapi bench
-.PHONY: audit lock clean
+.PHONY: help run race serve test fuzz test-sam test-browser check format build deploy docs pokeapi
+.PHONY: bench audit lock clean docker-runs chromium-runs bench-tools
+.NOTPARALLEL:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } END { \
+		print "\nVariables follow, as in: make run RANGE=1-151 STRATEGY=index" }' Makefile
 
 on = $(filter-out 0 no false,$($(1)))
 service = --delay="$$DELAY" $(if $(FAULTS),--faults="$$FAULTS") $(if $(SEED),--seed="$$SEED") \
@@ -60,11 +65,21 @@ test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
 	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)
 
-test-sam: $(VENV)/test $(VENV)/sam  ## the rest: the real `sam local`
+test-sam: docker-runs chromium-runs $(VENV)/sam  ## the package in `sam local`; needs Docker
 	SAM=$(VENV)/sam-cli/bin/sam $(pytest) -m sam $(ARGS)
 
-test-browser: $(VENV)/test  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
+test-browser: chromium-runs  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
 	$(pytest) -m browser $(ARGS)
+
+docker-runs:
+	@command -v docker >/dev/null || { \
+		echo 'Docker is needed, and is not installed: there is no program docker' >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { \
+		echo 'Docker is needed, and cannot be reached: start it; `docker info` says more' >&2; \
+		exit 1; }
+
+chromium-runs: $(VENV)/test
+	@$(bin)/python -m tests.chromium
 
 check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
 	$(bin)/ruff check
@@ -73,25 +88,26 @@ check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
 	PYTHONPATH=src $(bin)/lint-imports --no-cache --no-logo
 	$(bin)/cfn-lint template.yaml
 
-format: $(VENV)/test
+format: $(VENV)/test  ## correct what ruff can correct
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
 # Lambda cannot store bytecode, and would compile the package at every cold start. CONFIG=prod
 build:  ## `sam build`, and the package's bytecode
 	@python3.13 -c '' 2>/dev/null || { \
-		echo 'Python 3.13 is needed, as the program python3.13: the function runs on it'; exit 1; }
-	@sam --version >/dev/null 2>&1 || { \
-		echo 'The AWS SAM CLI is needed, as the program sam: pip install aws-sam-cli'; exit 1; }
-	@grep -q '^\[$(CONFIG)[.]' samconfig.toml || { \
-		echo 'CONFIG: got $(CONFIG), allowed: default, prod, or what samconfig.toml has beside them'; \
+		echo 'Python 3.13 is needed, as the program python3.13: the function runs on it' >&2; \
 		exit 1; }
+	@sam --version >/dev/null 2>&1 || { \
+		echo 'The AWS SAM CLI is needed, as the program sam: pipx install aws-sam-cli' >&2; exit 1; }
+	@grep -q '^\[$(CONFIG)[.]' samconfig.toml || { \
+		echo 'CONFIG: got $(CONFIG), allowed: default, prod, or what samconfig.toml has beside them' \
+			>&2; exit 1; }
 	sam build $(sam)
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
-# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'
+# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. With CI set, no confirmation is asked for.
 deploy: build  ## `make build`, and `sam deploy` of the same configuration
-	sam deploy $(sam)
+	sam deploy $(sam) $(if $(call on,CI),--no-confirm-changeset)
 
 # SAM replaces the parameters of the configuration by those of the command line. Without its own
 # architecture, a deployment could ship a package of another one.
@@ -101,20 +117,23 @@ configured = $(shell python3.13 -c 'import tomllib; \
 	parameters = tomllib.load(open("samconfig.toml", "rb"))["$(CONFIG)"]["global"]["parameters"]; \
 	print(parameters.get("parameter_overrides", ""))')
 
-docs: $(VENV)/test  ## the page for people of the API's description for programs
+docs: $(VENV)/test  ## the page at `/`, made from the API's description in openapi.yaml
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
 
 # HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
 pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
 	@exec $(bin)/python -m tests.tools.pokeapi $(address) $(service) $(bodies)
 
-# BODIES= PAIRS= SMALL=1
-bench: $(VENV)/test  ## the function against its peers, over TLS and a round trip; two cores
-	@for tool in nginx taskset curl h2load; do \
-		command -v $$tool >/dev/null || { echo "make bench needs $$tool"; exit 1; }; done
+# BODIES= PAIRS= SMALL=1. Debian has nginx in a folder that only root's PATH names.
+bench: export PATH := $(PATH):/usr/sbin
+bench: bench-tools $(VENV)/test  ## the function against its peers, over TLS and a round trip
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
-		$(if $(PAIRS),--pairs="$$PAIRS") \
-		$(or $(bodies),$(addprefix --bodies=,$(wildcard ../shared/pokeapi/pokemon)))
+		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
+
+bench-tools:
+	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { \
+		echo "make bench needs $$tool; Debian: apt install nginx util-linux curl nghttp2-client" >&2; \
+		exit 1; }; done
 
 audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
 	$(PYTHON) -m venv $(VENV)/audit
@@ -129,24 +148,34 @@ lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for t
 	$(compile) --generate-hashes pyproject.toml --group test --output-file tests/requirements.txt
 	$(compile) --group sam --output-file tests/requirements-sam.txt
 
-clean:
+clean:  ## remove what the others have made
 	rm -rf $(VENV) .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# What is installed is marked last, so that an installation is repeated until it is complete. Where
+# there is no wheel for a platform, pip would compile, which takes Rust and minutes.
 $(VENV)/run: src/requirements.txt tests/tools/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt
 $(VENV)/run $(VENV)/test: | $(bin)/pip
-	@echo 'Installing into $(VENV), once …'
-	$(bin)/pip install --quiet --disable-pip-version-check $(foreach file,$^,--requirement $(file))
+	@echo 'Installing into $(VENV), once …' >&2
+	@$(call install,$(bin)/pip,--only-binary :all:)
 	@touch $@
 
-# By itself, because it pins much.
-$(VENV)/sam: tests/requirements-sam.txt
-	@echo 'Installing SAM into $(VENV)/sam-cli, once …'
-	$(PYTHON) -m venv $(VENV)/sam-cli
-	$(VENV)/sam-cli/bin/pip install --quiet --disable-pip-version-check --requirement $<
+# By itself, because it pins much. Its watchdog has no wheel for Python 3.14 on macOS.
+$(VENV)/sam: tests/requirements-sam.txt | $(bin)/pip
+	@echo 'Installing SAM into $(VENV)/sam-cli, once …' >&2
+	@$(PYTHON) -m venv $(VENV)/sam-cli
+	@$(call install,$(VENV)/sam-cli/bin/pip)
 	@touch $@
+
+install = $(1) install $(2) --retries 2 --disable-pip-version-check \
+	$(foreach file,$^,--requirement $(file)) >$(VENV)/pip.log 2>&1 || { \
+	echo 'Installing failed, $(VENV)/pip.log says why. It needs PyPI, Python 3.11 to 3.14, and' \
+		'Linux on x86-64 or arm64, or macOS on arm64; after changing PYTHON, run make clean' >&2; exit 1; }
 
 $(bin)/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-		"Python 3.11 or later is needed; PYTHON=… names one")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 or later is needed, which $(PYTHON) is not:' \
+			'name one, as in make run PYTHON=python3.13' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) has no venv: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

@@ -1,7 +1,8 @@
-"""A headless Chromium, for the tests of the pages."""
+"""A headless Chromium, for the tests of the pages; as a program, it checks that there is one."""
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
@@ -10,6 +11,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserType, Error, sync_playwright
 
 REMEDY = "`apt-get install chromium`, or `.venv/bin/playwright install chromium`"
+
+
+def main() -> None:
+    """Start a browser and end it; where that fails, print one line instead of pytest's banner."""
+    try:
+        with chromium():
+            pass
+    except pytest.exit.Exception as ended:
+        sys.exit(ended.msg)
 
 
 @contextmanager
@@ -50,5 +60,12 @@ def _wait_for_helpers(before: set[str]) -> None:
 def _orphans() -> set[str]:
     """Return the ids of Chromium's processes whose parent has ended."""
     command = ["pgrep", "-P", "1", "chrom"]
-    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    except FileNotFoundError:
+        pytest.exit("the browser tests need pgrep: `apt-get install procps`", returncode=1)
     return set(found.stdout.split())
+
+
+if __name__ == "__main__":
+    main()

@@ -33,20 +33,21 @@ def add(folder: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
-def make(programs: Path, target: str, *variables: str) -> list[str]:
-    """Return the calls of SAM, or what is printed where the target fails before them."""
+def make(programs: Path, target: str, *variables: str, **environment: str) -> list[str]:
+    """Return the calls of SAM, or the line that is printed where the target fails before them."""
     done = subprocess.run(
         ["make", "--silent", target, *variables],
         cwd=ROOT,
-        env={"PATH": str(programs)},
+        env={"PATH": str(programs), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
-    lines = done.stdout.splitlines()
     if done.returncode != 0:
-        return lines
-    return [line for line in lines if line.startswith("sam ")]
+        assert done.stdout == ""
+        line, _of_make = done.stderr.splitlines()
+        return [line]
+    return [line for line in done.stdout.splitlines() if line.startswith("sam ")]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,16 @@ def test_build_and_deployment_have_the_same_configuration(
 ) -> None:
     commands = make(programs, "deploy", *variables)
     assert commands == [f"sam build {options}", f"sam deploy {options}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "option"),
+    [("true", " --no-confirm-changeset"), ("1", " --no-confirm-changeset"), ("false", "")],
+)
+def test_in_ci_nobody_is_asked(programs: Path, value: str, option: str) -> None:
+    """Production's change set is confirmed by hand elsewhere."""
+    *_, deployment = make(programs, "deploy", "CONFIG=prod", CI=value)
+    assert deployment == f"sam deploy --config-env prod{option}"
 
 
 @pytest.mark.parametrize(

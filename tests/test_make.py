@@ -1,8 +1,10 @@
-"""What is mistyped on make's command line: one line says what to write, and nothing is run."""
+"""What is mistyped on make's command line, or missing on the machine: one line says what to do."""
 
 import importlib
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,21 +22,39 @@ Mistake = Callable[..., str]
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a virtual environment in which nothing is to be installed."""
     folder = tmp_path_factory.mktemp("venv")
-    programs = folder / "bin"
-    programs.mkdir()
-    python = programs / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
-    python.chmod(0o755)
+    (folder / "bin").mkdir()
+    add(folder / "bin", "python", f'exec {sys.executable} "$@"')
     for name in ("bin/pip", "run", "test"):
         (folder / name).touch()
     return folder
 
 
-def make(environment: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder of programs, to be the whole PATH, with what no machine is without."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("make", "awk", "touch"):
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)
+    return folder
+
+
+def add(folder: Path, name: str, script: str) -> None:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def make(
+    environment: Path, *arguments: str, **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """Run make; the variables are those of the environment."""
     return subprocess.run(
         ["make", *arguments, f"VENV={environment}"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"]} | {name: str(value) for name, value in variables.items()},
         capture_output=True,
         text=True,
         check=False,
@@ -48,7 +68,7 @@ def make(environment: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         ("range=1-3", "range=1-3: no such variable, write RANGE=1-3."),
         ("faults=$(x)", "faults=$(x): no such variable, write FAULTS=$(x)."),
         ("name=mew", "name=mew: no such variable, only ARGS BODIES CONFIG "),
-        ("known=", "known=: no such variable, only "),
+        ("known=", ": no such variable, only "),  # which one is named depends on make's version
         ("STRATEGIE=index", "STRATEGIE=index: no such variable, only ARGS BODIES CONFIG "),
     ],
 )
@@ -59,7 +79,7 @@ def test_an_unknown_variable_is_refused(
     done = make(environment, target, variable)
     assert done.stdout == ""
     (error,) = done.stderr.splitlines()
-    assert f"*** {line}" in error
+    assert line in error
     assert done.returncode == 2
     assert environment.exists()
 
@@ -138,6 +158,135 @@ def test_the_page_is_in_the_virtual_environment(environment: Path) -> None:
     done = make(environment, "race", "RANGE=1", "STRATEGIES=index")
     assert done.returncode == 0
     assert (environment / "race.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_bodies_can_come_from_the_environment(environment: Path, tmp_path: Path) -> None:
+    line = f"BODIES: got '{tmp_path}', allowed: a folder of recorded bodies, "
+    assert make(environment, "pokeapi", f"BODIES={tmp_path}").stderr.startswith(line)
+    assert make(environment, "pokeapi", BODIES=tmp_path).stderr.startswith(line)
+
+
+def test_make_alone_lists_every_target_in_the_order_of_the_makefile(programs: Path) -> None:
+    done = make(programs, PATH=programs)
+    assert done.stderr == ""
+    *lines, empty, variables = done.stdout.splitlines()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):.*  ## ", makefile, re.MULTILINE)
+    assert [line.split()[1] for line in lines] == targets
+    assert all(re.fullmatch(r"make .{12}  \S.*", line) for line in lines)
+    assert empty == ""
+    assert variables.startswith("Variables follow, as in: make run RANGE=")
+    assert make(programs, "help", PATH=programs).stdout == done.stdout
+
+
+def failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that is printed beside make's own."""
+    line, makes = done.stderr.splitlines()
+    assert re.fullmatch(r"make: \*\*\* .* Error \d+", makes)
+    assert done.stdout == ""
+    return line
+
+
+# Each is a Python that runs the check as if it was another one.
+OLD = "sys.version_info = (3, 10, 13, 'final', 0)"
+WITHOUT_ENSUREPIP = "sys.modules['ensurepip'] = None"
+
+
+def pretending(statement: str) -> str:
+    return f'exec {sys.executable} -c "import sys; {statement}; exec(sys.argv[2])" "$@"'
+
+
+@pytest.mark.parametrize("script", [None, "exit 127", pretending(OLD)])
+@pytest.mark.parametrize("target", ["run", "test"])
+def test_without_a_python_that_will_do(
+    programs: Path, tmp_path: Path, target: str, script: str | None
+) -> None:
+    if script:
+        add(programs, "python3", script)
+    line = failure(make(tmp_path / "venv", target, PATH=programs))
+    assert line == (
+        "Python 3.11 or later is needed, which python3 is not: "
+        "name one, as in make run PYTHON=python3.13"
+    )
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_mistyped_python(tmp_path: Path) -> None:
+    line = failure(make(tmp_path / "venv", "run", "PYTHON=pyhton3"))
+    assert line.startswith("Python 3.11 or later is needed, which pyhton3 is not: ")
+
+
+def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
+    """On Debian and Ubuntu it is a package of its own."""
+    add(programs, "python3", pretending(WITHOUT_ENSUREPIP))
+    line = failure(make(tmp_path / "venv", "run", PATH=programs))
+    assert line == "python3 has no venv: on Debian and Ubuntu, apt install python3-venv"
+    assert not (tmp_path / "venv").exists()
+
+
+def test_what_cannot_be_installed_is_installed_the_next_time(
+    environment: Path, tmp_path: Path
+) -> None:
+    venv = tmp_path / "venv"
+    shutil.copytree(environment, venv, ignore=shutil.ignore_patterns("run", "test"))
+    event = "EVENT=events/direct-one.json"
+
+    add(venv / "bin", "pip", "echo no route to PyPI; exit 1")
+    done = make(venv, "run", event)
+    installing, line, makes = done.stderr.splitlines()
+    assert installing == f"Installing into {venv}, once …"
+    assert line.startswith(f"Installing failed, {venv}/pip.log says why. It needs PyPI, Python 3.")
+    assert makes.endswith("Error 1")
+    assert done.stdout == ""
+    assert (venv / "pip.log").read_text(encoding="utf-8") == "no route to PyPI\n"
+
+    add(venv / "bin", "pip", "echo Successfully installed")
+    done = make(venv, "run", event)
+    assert done.stderr.splitlines() == [installing]
+    assert done.stdout.startswith("mew\n")
+    assert make(venv, "run", event).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        (None, "Docker is needed, and is not installed: there is no program docker"),
+        ("exit 1", "Docker is needed, and cannot be reached: start it; `docker info` says more"),
+    ],
+)
+def test_without_docker_nothing_is_installed(
+    programs: Path, tmp_path: Path, script: str | None, line: str
+) -> None:
+    if script:
+        add(programs, "docker", script)
+    assert failure(make(tmp_path / "venv", "test-sam", PATH=programs)) == line
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("target", ["test-browser", "test-sam"])
+def test_without_chromium_no_test_begins(environment: Path, programs: Path, target: str) -> None:
+    add(programs, "docker", "exit 0")
+    add(programs, "pgrep", "exit 1")
+    done = make(environment, target, PATH=programs, PLAYWRIGHT_BROWSERS_PATH=programs)
+    line = failure(done)
+    assert line.startswith("the browser tests need Chromium: `apt-get install chromium`, or ")
+
+
+def test_the_browser_tests_need_pgrep(environment: Path, programs: Path) -> None:
+    line = failure(make(environment, "test-browser", PATH=programs))
+    assert line == "the browser tests need pgrep: `apt-get install procps`"
+
+
+@pytest.mark.parametrize("missing", ["taskset", "curl", "h2load"])
+def test_without_a_program_of_the_bench_nothing_is_installed(
+    programs: Path, tmp_path: Path, missing: str
+) -> None:
+    for name in {"nginx", "taskset", "curl", "h2load"} - {missing}:
+        add(programs, name, "exit 0")
+    line = failure(make(tmp_path / "venv", "bench", PATH=programs))
+    packages = "nginx util-linux curl nghttp2-client"
+    assert line == f"make bench needs {missing}; Debian: apt install {packages}"
+    assert not (tmp_path / "venv").exists()
 
 
 @pytest.fixture

@@ -7,20 +7,20 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import NAMES, ROOT
+from tests.conftest import NAMES
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.answers import Answer
-from tests.tools.pokeapi.bodies import NAMES_FILE, made, pokemon
+from tests.tools.pokeapi.bodies import Pokemon, made, pokemon, recorded
 from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.weather import Weather
 
-RECORDED = Path(os.environ.get("POKEAPI_RECORDED", ROOT.parent / "shared" / "pokeapi"))
+BODIES = os.environ.get("BODIES")
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
 
 
@@ -216,20 +216,30 @@ def test_unknown_weather_is_refused() -> None:
 
 
 needs_recorded_bodies = pytest.mark.skipif(
-    not RECORDED.is_dir(), reason="PokeAPI's real bodies are not beside this clone"
+    not BODIES, reason="PokeAPI's real bodies are not at hand: make test BODIES=folder"
 )
 
 
-@needs_recorded_bodies
-def test_the_names_are_the_recorded_ones() -> None:
-    recorded = (RECORDED / "names.csv").read_text(encoding="utf-8")
-    assert NAMES_FILE.read_text(encoding="utf-8") == recorded
+@pytest.fixture
+def real() -> Callable[[Pokemon], bytes]:
+    assert BODIES
+    return recorded(Path(BODIES))
 
 
 @needs_recorded_bodies
-def test_made_bodies_have_the_fields_of_the_recorded_ones() -> None:
-    recorded = (RECORDED / "pokemon" / "151.json.gz").read_bytes()
-    assert field_names(made(pokemon()[151])) == field_names(recorded)
+def test_names_and_sizes_are_the_recorded_ones(real: Callable[[Pokemon], bytes]) -> None:
+    for one in pokemon().values():
+        body = gzip.decompress(real(one))
+        assert json.loads(body)["name"] == one.name
+        assert len(body) == one.size
+
+
+@needs_recorded_bodies
+def test_made_bodies_have_the_fields_of_the_recorded_ones(
+    real: Callable[[Pokemon], bytes],
+) -> None:
+    mew = pokemon()[151]
+    assert field_names(made(mew)) == field_names(real(mew))
 
 
 def field_names(body: bytes) -> list[str]:

@@ -28,7 +28,7 @@ from tests.tools.pokeapi.server import bound
 pytestmark = pytest.mark.sam
 
 SAM = os.environ.get("SAM", "sam")
-BODIES = os.environ.get("POKEAPI_BODIES")
+BODIES = os.environ.get("BODIES")
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
 
@@ -55,18 +55,25 @@ def python_3_13() -> str:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """Build the function, and return the environment to run SAM in."""
-    need("a running Docker", "docker", "info")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Return the environment to run SAM in."""
     need("the AWS SAM CLI", SAM, "--version")
     sam = Path(shutil.which(SAM) or SAM).resolve()
-    python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
-    environment = {
+    return {
         **os.environ,
-        "PATH": f"{Path(python).parent}:{sam.parent}:{os.environ['PATH']}",
+        "PATH": f"{sam.parent}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
         "TMPDIR": str(tmp_path_factory.mktemp("sam")),  # it leaves a lock there
     }
+
+
+@pytest.fixture(scope="module")
+def built(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Build the function, and return the environment to run it in."""
+    need("a running Docker", "docker", "info")
+    python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
+    path = f"{Path(python).parent}:{environment['PATH']}"
+    environment = {**environment, "PATH": path}
     subprocess.run(["make", "build"], cwd=ROOT, env=environment, check=True)
     return environment
 
@@ -128,8 +135,35 @@ def invoke(built: Mapping[str, str], options: list[str], name: str) -> dict[str,
     return reply
 
 
-def test_the_template_is_valid(built: Mapping[str, str]) -> None:
-    subprocess.run([SAM, "validate", "--lint"], cwd=ROOT, env=built, check=True)
+def test_the_template_is_valid(environment: Mapping[str, str]) -> None:
+    subprocess.run([SAM, "validate", "--lint"], cwd=ROOT, env=environment, check=True)
+
+
+def test_sam_init_makes_a_project_that_works(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    need("git", "git", "--version")
+    sam = str(Path(shutil.which(SAM) or SAM).absolute())
+    home = {**environment, "HOME": str(tmp_path)}  # SAM leaves its clone there
+
+    def run(*command: str, cwd: Path = tmp_path) -> str:
+        done = subprocess.run(
+            command, cwd=cwd, env=home, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return done.stdout
+
+    repository = tmp_path / "pokemon-names"
+    git = ("git", f"--git-dir={repository}", f"--work-tree={ROOT}")
+    author = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    run(*git, "init", "--quiet")
+    run(*git, "add", "--all", cwd=ROOT)
+    run(*git, *author, "commit", "--quiet", "--message=The working tree")
+    run(sam, "init", "--location", f"git+file://{repository}", "--name", "mine", "--no-input")
+    project = tmp_path / "mine"
+    run(sam, "validate", "--lint", cwd=project)
+    # As if `run` were newer than what it installs, so that nothing is installed.
+    make = ("make", "--silent", "-o", f"{sys.prefix}/run", f"VENV={sys.prefix}")
+    assert run(*make, "run", "RANGE=1-3", cwd=project).startswith("bulbasaur\nivysaur\nvenusaur\n")
 
 
 @pytest.mark.parametrize(
