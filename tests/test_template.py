@@ -22,10 +22,12 @@ from pokemon_names.sources.stepfunctions import TOLERATED_PERCENT
 from pokemon_names.stores.dynamodb import Table
 from pokemon_names.stores.s3 import STORE_TIMEOUT
 from tests import stack
-from tests.conftest import EVENTS, REGION, account, load, make_request, sample
+from tests.conftest import EVENTS, REGION, ROOT, account, load, make_request, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
+SOURCE_URL = "https://example.com/pokemon-names/"
+RUNBOOK = ".github/OPERATING.md"
 ROLLBACK_ALARMS = {"ErrorsAlarm", "ThrottlesAlarm", "SlowAlarm", "LostAlarm"}
 
 Template = Mapping[str, Any]
@@ -543,7 +545,8 @@ def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
     queue_name = r'\{"Fn::GetAtt": \["(\w+)", "QueueName"\]\}'
     text = text.replace('{"Fn::GetAtt": ["Topic", "TopicName"]}', '"topic"')
     text = re.sub(queue_name, lambda found: json.dumps(made[found[1]].rpartition("/")[2]), text)
-    text = re.sub(r'\{"Fn::Sub": "\$\{AWS::StackName\}(.*?)"\}', r'"pokemon-names\1"', text)
+    text = re.sub(r'\{"Fn::Sub": ("[^"]*")\}', r"\1", text)
+    text = text.replace("${AWS::StackName}", "pokemon-names").replace("${SourceUrl}", SOURCE_URL)
     resolved: dict[str, Any] = json.loads(text)
     return resolved
 
@@ -572,9 +575,13 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
         "server-errors",
     }
     queues = {made[queue].rpartition("/")[2] for queue in ("DeadRequests", "Failures")}
+    runbook = (ROOT / RUNBOOK).read_text(encoding="utf-8")
     for alarm in alarms:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [made["Alarms"]]
         assert alarm["TreatMissingData"] == "notBreaching"
+        section = alarm["AlarmName"].removeprefix("pokemon-names-")
+        assert alarm["AlarmDescription"].endswith(f": {SOURCE_URL}{RUNBOOK}#{section}")
+        assert f"\n### {section}\n" in runbook
         for metric in _metrics_of(alarm):
             dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
             match metric["Namespace"]:
