@@ -20,7 +20,7 @@ from tests.conftest import EVENTS, load, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, serving
 
-SAMPLES = [path.stem for path in EVENTS.iterdir()]
+SAMPLES = [path.stem for path in EVENTS.glob("*.json")]
 NOTHING = object()
 INTERNAL = re.compile(r"Traceback|pokemon_names|\.py\b|object at 0x")
 

@@ -1,13 +1,18 @@
-"""Each sample event, invoked as events/ has it."""
+"""Each sample event, invoked as events/ has it, and what its README says of them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from pokemon_names.model import InvalidRequest
-from tests.conftest import EVENTS, NAMES, Handle, ReadReports, header_of, sample
+from tests.conftest import EVENTS, NAMES, Handle, ReadReports, header_of, http_event, sample
+from tests.test_openapi import TIME
 
+README = (EVENTS / "README.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `(.+)\.json` \| .+ \| (.+) \| .*\|$", re.MULTILINE)
+EXAMPLE = re.compile(r"^```json\n(.+?)^```$", re.MULTILINE | re.DOTALL)
 FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 FIELDS = ["range", "strategy", "complete", "count", "names", "failures", "timing"]
 JSON = "application/json"
@@ -54,7 +59,30 @@ TASKS = {"states-plan", "states-fetch", "states-merge"}
 
 def test_every_sample_is_a_test_case() -> None:
     tested = {*HTTP, *DIRECT, *INVALID, *QUEUES, *ASYNCHRONOUS, *TASKS}
-    assert {path.stem for path in EVENTS.iterdir()} == tested
+    assert {path.stem for path in EVENTS.glob("*.json")} == tested
+
+
+def test_every_sample_has_a_row_in_the_readme_and_every_row_a_sample() -> None:
+    rows = [name for name, _ in ROW.findall(README)]
+    assert sorted(rows) == sorted(path.stem for path in EVENTS.glob("*.json"))
+
+
+def test_the_readme_has_the_status_of_every_http_reply() -> None:
+    replies = dict(ROW.findall(README))
+    statuses = {name: replies[name].partition(",")[0] for name in HTTP}
+    assert statuses == {name: str(status) for name, (status, _, _) in HTTP.items()}
+
+
+def test_the_readmes_examples_are_real_but_for_the_times(handle: Handle) -> None:
+    report, attempt, problem, _ = map(json.loads, EXAMPLE.findall(README))
+    assert without_times(handle({"range": "1024-1026"})) == without_times(report)
+    (traced,) = handle({"range": "1024", "fresh": True, "trace": True})["trace"]
+    assert without_times(traced) == without_times(attempt)
+    assert json.loads(handle(http_event("/pokemon", range="1-x"))["body"]) == problem
+
+
+def without_times(value: Any) -> str:
+    return TIME.sub("", json.dumps(value))
 
 
 @pytest.mark.parametrize("name", HTTP)
