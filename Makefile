@@ -81,12 +81,13 @@ docker-runs:
 chromium-runs: $(VENV)/test
 	@$(bin)/python -m tests.chromium
 
-check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
+check: $(VENV)/test  ## lint, format, types, imports between the rooms, template, workflow
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	PYTHONPATH=src $(bin)/lint-imports --no-cache --no-logo
 	$(bin)/cfn-lint template.yaml
+	$(bin)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 
 format: $(VENV)/test  ## correct what ruff can correct
 	$(bin)/ruff check --fix

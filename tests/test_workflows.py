@@ -1,0 +1,34 @@
+"""The workflow of GitHub agrees with the rest of the project."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def jobs() -> dict[str, Any]:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    return dict(workflow["jobs"])
+
+
+def test_every_target_that_is_run_exists(jobs: dict[str, Any]) -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(jobs["make"]["strategy"]["matrix"]["target"]) <= set(targets)
+
+
+def test_the_pythons_are_the_oldest_one_that_is_checked_and_lambdas(jobs: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    oldest = project["tool"]["mypy"]["python_version"]
+    (runtime,) = re.findall(r"Runtime: python(.+)", (ROOT / "template.yaml").read_text("utf-8"))
+    assert jobs["make"]["strategy"]["matrix"]["python"] == [oldest, runtime]
+    assert project["project"]["requires-python"] == f">={oldest}"
+
+
+def test_the_deployment_needs_all_other_jobs(jobs: dict[str, Any]) -> None:
+    deploy = jobs.pop("deploy")
+    assert deploy["needs"] == list(jobs)
