@@ -1,0 +1,125 @@
+"""What README.md and the other documents say: their links, and facts that stand elsewhere, too."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests import stack
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
+FOLDERS = (".", ".github", "events", "tests", "tests/tools/bench")
+DOCUMENTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
+MAX_WORDS = 1200  # of the README: two minutes and a half
+LINK = re.compile(r"\[([^\]]*)\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
+MADE = re.compile(r"\bmake ([a-z][a-z-]*)")
+
+
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def links() -> Iterator[tuple[Path, str, Path, str]]:
+    """Yield each local link: its document, its text, where it leads, and its anchor."""
+    for document in DOCUMENTS:
+        for text, target, anchor in LINK.findall(text_of(document)):
+            path = document
+            if target.startswith("/"):  # GitHub's tabs show some documents away from their folder
+                path = ROOT / target.removeprefix("/")
+            elif target:
+                path = document.parent / target
+            yield document, text, path, anchor
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", text_of(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def lines_of(path: Path, name: str) -> str:
+    """Return the lines that define a name of a module, such as Class.method."""
+    nodes: list[Any] = ast.parse(text_of(path)).body
+    for part in name.split("."):
+        node = next(node for node in nodes if part in defined_by(node))
+        nodes = getattr(node, "body", [])
+    if node.end_lineno == node.lineno:
+        return f"L{node.lineno}"
+    return f"L{node.lineno}-L{node.end_lineno}"
+
+
+def defined_by(node: Any) -> list[str]:
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [getattr(node, "name", "")]
+
+
+def test_every_link_leads_somewhere() -> None:
+    for document, text, path, anchor in links():
+        assert path.exists(), f"{document.name}: [{text}]"
+        if anchor and path.suffix == ".md":
+            assert anchor in anchors(path), f"{document.name}: [{text}]"
+
+
+def test_a_link_to_lines_leads_to_what_it_names() -> None:
+    linked = [link for link in links() if re.match(r"L\d", link[3])]
+    assert linked
+    for _, text, path, anchor in linked:
+        name = text.strip("`")
+        assert (name, anchor) == (name, lines_of(path, name))
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert len(text_of(README).split()) <= MAX_WORDS
+
+
+def test_the_lines_beside_the_tutorials_are_those_of_the_source() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", text_of(README), flags=re.DOTALL)
+    (ours,) = [block for block in blocks if block.startswith("# fetching/")]
+    _, *parts = re.split(r"^# (\S+)\n", ours, flags=re.MULTILINE)
+    for file, code in zip(parts[::2], parts[1::2], strict=True):
+        source = text_of(ROOT / "src" / "pokemon_names" / file)
+        for line in code.splitlines():
+            assert line.strip() in source
+
+
+def test_every_target_that_is_named_is_there() -> None:
+    targets = re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE)
+    for document in DOCUMENTS:
+        blocks = re.findall(r"```\w*\n.*?```|`[^`\n]+`", text_of(document), flags=re.DOTALL)
+        assert set(MADE.findall("\n".join(blocks))) <= set(targets), document.name
+
+
+def test_every_output_that_is_read_is_there() -> None:
+    outputs = stack.translate()["Outputs"].keys()
+    for document in DOCUMENTS:
+        assert set(re.findall(r"\$\(output (\w+)\)", text_of(document))) <= outputs, document.name
+
+
+def test_every_module_has_a_line() -> None:
+    source = ROOT / "src" / "pokemon_names"
+    modules = {path for path in source.rglob("*.py") if path.name != "__init__.py"}
+    rooms = set(source.glob("*/__init__.py"))
+    contributing = ROOT / ".github" / "CONTRIBUTING.md"
+    linked = {path for document, _, path, _ in links() if document == contributing}
+    assert modules | rooms <= linked
+
+
+def test_the_badges_are_true() -> None:
+    settings = tomllib.loads(text_of(ROOT / "pyproject.toml"))
+    project = settings["project"]
+    versions = [entry.rpartition(" ")[2] for entry in project["classifiers"] if ":: 3." in entry]
+    true = {
+        "python": " | ".join(versions),
+        "branch coverage": f"{settings['tool']['coverage']['report']['fail_under']} %",
+        "licence": project["license"],
+    }
+    badges = (ROOT / ".github" / "badges").glob("*.svg")
+    titles = {re.search(r"<title>(.*)</title>", text_of(path))[1] for path in badges}  # type: ignore[index]
+    assert titles == {f"{name}: {value}" for name, value in true.items()}
