@@ -115,8 +115,9 @@ async def test_a_dead_pokeapi_is_given_up(
     fetched = await fetch_range(url, range="1-150", strategy=strategy)
     failures = failures_of(fetched)
     assert len(fetched.results) == 150
-    assert {(failure.reason, failure.status) for failure in failures} == {("bad_status", 503)}
-    # The last attempts may be cut off before they arrive.
+    # The last attempts may be cut off before they arrive, or before their answer does.
+    reasons = {(failure.reason, failure.status) for failure in failures}
+    assert reasons - {("timeout", None)} == {("bad_status", 503)}
     assert pokeapi.requests <= len(fetched.attempts) <= 250
     detail = "not sent, after: 503 Service Unavailable"
     unsent = Failure(150, "bad_status", 503, attempts=0, detail=detail)
