@@ -17,9 +17,13 @@ $(foreach variable,$(filter-out $(known),$(.VARIABLES)), \
 	$(if $(filter command,$(origin $(variable))), \
 	$(error $(variable)=$(value $(variable)): no such variable, $(advice))))
 
+# Make would take it for several folders, and `make clean` would remove them.
+$(if $(word 2,$(VENV)),$(error VENV: got '$(VENV)', allowed: a path without a space))
+
 bin := $(VENV)/bin
 # What a failed test leaves for inspection is in the virtual environment, not in /tmp.
-pytest = PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
+pytest = $(if $(word 2,$(CURDIR)),$(error The tests need a path without a space, not $(CURDIR))) \
+	PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
@@ -164,7 +168,7 @@ $(VENV)/run $(VENV)/test: | $(bin)/pip
 # By itself, because it pins much. Its watchdog has no wheel for Python 3.14 on macOS.
 $(VENV)/sam: tests/requirements-sam.txt | $(bin)/pip
 	@echo 'Installing SAM into $(VENV)/sam-cli, once …' >&2
-	@$(PYTHON) -m venv $(VENV)/sam-cli
+	@$(PYTHON) -m venv --clear $(VENV)/sam-cli
 	@$(call install,$(VENV)/sam-cli/bin/pip)
 	@touch $@
 
@@ -173,10 +177,11 @@ install = $(1) install $(2) --retries 2 --disable-pip-version-check \
 	echo 'Installing failed, $(VENV)/pip.log says why. It needs PyPI, Python 3.11 to 3.14, and' \
 		'Linux on x86-64 or arm64, or macOS on arm64; after changing PYTHON, run make clean' >&2; exit 1; }
 
+# An interrupted one is made anew: where half of pip is left, pip is not installed.
 $(bin)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo 'Python 3.11 or later is needed, which $(PYTHON) is not:' \
 			'name one, as in make run PYTHON=python3.13' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo '$(PYTHON) has no venv: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)

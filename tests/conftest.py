@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -344,3 +345,18 @@ def run_module(
         check=False,
         timeout=60,
     )
+
+
+def add_program(folder: Path, name: str, script: str) -> None:
+    """Write a program for a folder that is somebody's PATH."""
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def add_programs(folder: Path, *names: str) -> None:
+    """Link programs of this machine into such a folder."""
+    for name in names:
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)

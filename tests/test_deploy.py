@@ -1,13 +1,12 @@
 """`make deploy`, with a program in SAM's place that prints how it is called."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, add_program, add_programs
 
 DEVELOPMENT = "Architecture=x86_64"
 PRODUCTION = (
@@ -18,19 +17,10 @@ PRODUCTION = (
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
     """Return a folder of programs, with all that the target needs."""
-    add(tmp_path, "sam", 'if [ "$1" != --version ]; then echo "sam $*"; fi')
-    add(tmp_path, "python3.13", f'exec {sys.executable} "$@"')
-    for name in ("make", "grep"):
-        program = shutil.which(name)
-        assert program
-        (tmp_path / name).symlink_to(program)
+    add_programs(tmp_path, "make", "grep")
+    add_program(tmp_path, "sam", 'if [ "$1" != --version ]; then echo "sam $*"; fi')
+    add_program(tmp_path, "python3.13", f'exec {sys.executable} "$@"')
     return tmp_path
-
-
-def add(folder: Path, name: str, script: str) -> None:
-    program = folder / name
-    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    program.chmod(0o755)
 
 
 def make(programs: Path, target: str, *variables: str, **environment: str) -> list[str]:
@@ -97,7 +87,7 @@ def test_a_missing_program_is_named(programs: Path, missing: str, message: str) 
 
 def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
     """A version manager can leave a name on the PATH with nothing behind it."""
-    add(programs, "python3.13", "exit 127")
+    add_program(programs, "python3.13", "exit 127")
     (line,) = make(programs, "deploy")
     assert line.startswith("Python 3.13 is needed")
 

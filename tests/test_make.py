@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Capture
+from tests.conftest import ROOT, Capture, add_program, add_programs
 
 Mistake = Callable[..., str]
 
@@ -23,7 +23,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a virtual environment in which nothing is to be installed."""
     folder = tmp_path_factory.mktemp("venv")
     (folder / "bin").mkdir()
-    add(folder / "bin", "python", f'exec {sys.executable} "$@"')
+    add_program(folder / "bin", "python", f'exec {sys.executable} "$@"')
     for name in ("bin/pip", "run", "test"):
         (folder / name).touch()
     return folder
@@ -34,17 +34,8 @@ def programs(tmp_path: Path) -> Path:
     """Return a folder of programs, to be the whole PATH, with what no machine is without."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    for name in ("make", "awk", "touch"):
-        program = shutil.which(name)
-        assert program
-        (folder / name).symlink_to(program)
+    add_programs(folder, "make", "awk", "touch")
     return folder
-
-
-def add(folder: Path, name: str, script: str) -> None:
-    program = folder / name
-    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    program.chmod(0o755)
 
 
 def make(
@@ -202,7 +193,7 @@ def test_without_a_python_that_will_do(
     programs: Path, tmp_path: Path, target: str, script: str | None
 ) -> None:
     if script:
-        add(programs, "python3", script)
+        add_program(programs, "python3", script)
     line = failure(make(tmp_path / "venv", target, PATH=programs))
     assert line == (
         "Python 3.11 or later is needed, which python3 is not: "
@@ -218,10 +209,33 @@ def test_a_mistyped_python(tmp_path: Path) -> None:
 
 def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
     """On Debian and Ubuntu it is a package of its own."""
-    add(programs, "python3", pretending(WITHOUT_ENSUREPIP))
+    add_program(programs, "python3", pretending(WITHOUT_ENSUREPIP))
     line = failure(make(tmp_path / "venv", "run", PATH=programs))
     assert line == "python3 has no venv: on Debian and Ubuntu, apt install python3-venv"
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("target", ["run", "clean"])
+def test_a_virtual_environment_in_a_path_with_a_space(tmp_path: Path, target: str) -> None:
+    """Make would take it for several folders, and clean would remove them."""
+    other = tmp_path / "my"
+    other.mkdir()
+    done = make(tmp_path / "my environment", target)
+    (error,) = done.stderr.splitlines()
+    assert f"VENV: got '{tmp_path}/my environment', allowed: a path without a space" in error
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_an_interrupted_installation_left_is_made_anew(programs: Path, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").touch()
+    left = venv / "half of pip"
+    left.touch()
+    anew = 'case "$1 $2" in "-m venv") echo "$@" >&2; exit 1;; *) exit 0;; esac'
+    add_program(programs, "python3", anew)
+    assert failure(make(venv, "run", PATH=programs)) == f"-m venv --clear {venv}"
 
 
 def test_what_cannot_be_installed_is_installed_the_next_time(
@@ -231,7 +245,7 @@ def test_what_cannot_be_installed_is_installed_the_next_time(
     shutil.copytree(environment, venv, ignore=shutil.ignore_patterns("run", "test"))
     event = "EVENT=events/direct-one.json"
 
-    add(venv / "bin", "pip", "echo no route to PyPI; exit 1")
+    add_program(venv / "bin", "pip", "echo no route to PyPI; exit 1")
     done = make(venv, "run", event)
     installing, line, makes = done.stderr.splitlines()
     assert installing == f"Installing into {venv}, once …"
@@ -240,7 +254,7 @@ def test_what_cannot_be_installed_is_installed_the_next_time(
     assert done.stdout == ""
     assert (venv / "pip.log").read_text(encoding="utf-8") == "no route to PyPI\n"
 
-    add(venv / "bin", "pip", "echo Successfully installed")
+    add_program(venv / "bin", "pip", "echo Successfully installed")
     done = make(venv, "run", event)
     assert done.stderr.splitlines() == [installing]
     assert done.stdout.startswith("mew\n")
@@ -258,15 +272,15 @@ def test_without_docker_nothing_is_installed(
     programs: Path, tmp_path: Path, script: str | None, line: str
 ) -> None:
     if script:
-        add(programs, "docker", script)
+        add_program(programs, "docker", script)
     assert failure(make(tmp_path / "venv", "test-sam", PATH=programs)) == line
     assert not (tmp_path / "venv").exists()
 
 
 @pytest.mark.parametrize("target", ["test-browser", "test-sam"])
 def test_without_chromium_no_test_begins(environment: Path, programs: Path, target: str) -> None:
-    add(programs, "docker", "exit 0")
-    add(programs, "pgrep", "exit 1")
+    add_program(programs, "docker", "exit 0")
+    add_program(programs, "pgrep", "exit 1")
     done = make(environment, target, PATH=programs, PLAYWRIGHT_BROWSERS_PATH=programs)
     line = failure(done)
     assert line.startswith("the browser tests need Chromium: `apt-get install chromium`, or ")
@@ -282,7 +296,7 @@ def test_without_a_program_of_the_bench_nothing_is_installed(
     programs: Path, tmp_path: Path, missing: str
 ) -> None:
     for name in {"nginx", "taskset", "curl", "h2load"} - {missing}:
-        add(programs, name, "exit 0")
+        add_program(programs, name, "exit 0")
     line = failure(make(tmp_path / "venv", "bench", PATH=programs))
     packages = "nginx util-linux curl nghttp2-client"
     assert line == f"make bench needs {missing}; Debian: apt install {packages}"
