@@ -1,6 +1,8 @@
 """The connections of an event loop that is about to end: none may be left open."""
 
 import asyncio
+import socket
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -8,6 +10,17 @@ async def settle() -> None:
     """Let the loop make and close the connections that are under way: that takes it a few turns."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def stop_accepting(listening: Iterable[socket.socket]) -> None:
+    """Let a server have the connections accepted so far, and accept no more.
+
+    A server that closes in the turn in which it accepts leaves the connection open for good
+    (gh-109564 of CPython).
+    """
+    for one in listening:
+        asyncio.get_running_loop().remove_reader(one)
+    await settle()
 
 
 async def abort_all() -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from yarl import URL
 
-from tests.tools.connections import abort_all
+from tests.tools.connections import abort_all, stop_accepting
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.bodies import API, list_entry, made, pokemon, recorded
@@ -105,9 +105,7 @@ class PokeAPI:
 
     async def _refuse(self, seconds: float) -> None:
         """Close the port and all connections for a while."""
-        asyncio.get_running_loop().remove_reader(self._listening)
-        for _ in range(10):
-            await asyncio.sleep(0)  # until the server has the connections accepted so far
+        await stop_accepting([self._listening])
         address = self._listening.getsockname()
         for site in self.runner.sites:
             await site.stop()
@@ -119,10 +117,11 @@ class PokeAPI:
         await self.listen(listening, self._ssl_context)
 
     async def clear_up(self) -> None:
-        """End the refusal of connections, if there is one."""
+        """End the refusal of connections, if there is one, and accept none from now on."""
         if self._refusal:
             self._refusal.cancel()
             await asyncio.wait([self._refusal])
+        await stop_accepting([self._listening])
 
     async def _meta(self, _: web.Request) -> web.Response:
         about = {"deploy_date": HEADERS["X-PokeAPI-Deploy-Date"], "hash": HEADERS["X-PokeAPI-Hash"]}
