@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
 from typing import Any
 
 
@@ -12,7 +11,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def stop_accepting(listening: Iterable[socket.socket]) -> None:
+async def stop_accepting(*listening: socket.socket) -> None:
     """Let a server have the connections accepted so far, and accept no more.
 
     A server that closes in the turn in which it accepts leaves the connection open for good
@@ -21,6 +20,11 @@ async def stop_accepting(listening: Iterable[socket.socket]) -> None:
     for one in listening:
         asyncio.get_running_loop().remove_reader(one)
     await settle()
+
+
+async def close(server: asyncio.Server) -> None:
+    await stop_accepting(*server.sockets)
+    server.close()
 
 
 async def abort_all() -> None:

@@ -15,7 +15,7 @@ from h2.events import RequestReceived
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from tests.tools.connections import abort_all, stop_accepting
+from tests.tools.connections import abort_all, close
 from tests.tools.pokeapi.bodies import list_entry, pokemon
 
 FRAME = 16_384  # bytes
@@ -135,6 +135,5 @@ def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
     with start_blocking_portal() as thread:
         listening = thread.call(server.listen, context)
         yield listening.sockets[0].getsockname()[1]
-        thread.call(stop_accepting, listening.sockets)
-        thread.call(listening.close)
+        thread.call(close, listening)
         thread.call(abort_all)

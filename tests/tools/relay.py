@@ -14,7 +14,7 @@ from typing import cast
 
 from anyio.from_thread import start_blocking_portal
 
-from tests.tools.connections import abort_all, settle, stop_accepting
+from tests.tools.connections import abort_all, close, settle
 
 
 class End(asyncio.Protocol):
@@ -142,8 +142,7 @@ def relaying(relay: Relay) -> Iterator[int]:
     with start_blocking_portal() as thread:
         server = thread.call(relay.listen)
         yield server.sockets[0].getsockname()[1]
-        thread.call(stop_accepting, server.sockets)
-        thread.call(server.close)
+        thread.call(close, server)
         thread.call(relay.stop)
 
 

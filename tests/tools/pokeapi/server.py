@@ -105,7 +105,7 @@ class PokeAPI:
 
     async def _refuse(self, seconds: float) -> None:
         """Close the port and all connections for a while."""
-        await stop_accepting([self._listening])
+        await stop_accepting(self._listening)
         address = self._listening.getsockname()
         for site in self.runner.sites:
             await site.stop()
@@ -121,7 +121,7 @@ class PokeAPI:
         if self._refusal:
             self._refusal.cancel()
             await asyncio.wait([self._refusal])
-        await stop_accepting([self._listening])
+        await stop_accepting(self._listening)
 
     async def _meta(self, _: web.Request) -> web.Response:
         about = {"deploy_date": HEADERS["X-PokeAPI-Deploy-Date"], "hash": HEADERS["X-PokeAPI-Hash"]}
