@@ -89,11 +89,15 @@ def test_the_lines_beside_the_tutorials_are_those_of_the_source() -> None:
             assert line.strip() in source
 
 
+def targets() -> set[str]:
+    """Return the targets of the Makefile."""
+    return set(re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE))
+
+
 def test_every_target_that_is_named_is_there() -> None:
-    targets = re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE)
     for document in DOCUMENTS:
         blocks = re.findall(r"```\w*\n.*?```|`[^`\n]+`", text_of(document), flags=re.DOTALL)
-        assert set(MADE.findall("\n".join(blocks))) <= set(targets), document.name
+        assert set(MADE.findall("\n".join(blocks))) <= targets(), document.name
 
 
 def test_every_output_that_is_read_is_there() -> None:

@@ -143,7 +143,6 @@ def test_sam_init_makes_a_project_that_works(
     environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     need("git", "git", "--version")
-    sam = str(Path(shutil.which(SAM) or SAM).absolute())
     home = {**environment, "HOME": str(tmp_path)}  # SAM leaves its clone there
 
     def run(*command: str, cwd: Path = tmp_path) -> str:
@@ -158,9 +157,9 @@ def test_sam_init_makes_a_project_that_works(
     run(*git, "init", "--quiet")
     run(*git, "add", "--all", cwd=ROOT)
     run(*git, *author, "commit", "--quiet", "--message=The working tree")
-    run(sam, "init", "--location", f"git+file://{repository}", "--name", "mine", "--no-input")
+    run("sam", "init", "--location", f"git+file://{repository}", "--name", "mine", "--no-input")
     project = tmp_path / "mine"
-    run(sam, "validate", "--lint", cwd=project)
+    run("sam", "validate", "--lint", cwd=project)
     # As if `run` were newer than what it installs, so that nothing is installed.
     make = ("make", "--silent", "-o", f"{sys.prefix}/run", f"VENV={sys.prefix}")
     assert run(*make, "run", "RANGE=1-3", cwd=project).startswith("bulbasaur\nivysaur\nvenusaur\n")

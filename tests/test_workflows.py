@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.test_documents import targets
 
 
 @pytest.fixture
@@ -17,8 +18,7 @@ def jobs() -> dict[str, Any]:
 
 
 def test_every_target_that_is_run_exists(jobs: dict[str, Any]) -> None:
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert set(jobs["make"]["strategy"]["matrix"]["target"]) <= set(targets)
+    assert set(jobs["make"]["strategy"]["matrix"]["target"]) <= targets()
 
 
 def test_the_pythons_are_the_oldest_one_that_is_checked_and_lambdas(jobs: dict[str, Any]) -> None:
