@@ -4,6 +4,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, Found
 from pokemon_names.report import Report
@@ -11,6 +13,13 @@ from pokemon_names.views import pages
 from tests.conftest import make_request
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;"
+
+
+class Page(SingleFileSnapshotExtension):
+    """A page stored in __snapshots__, anew by `make test ARGS='FILE --snapshot-update'`."""
+
+    file_extension = "html"
+    _write_mode = WriteMode.TEXT
 
 
 class Tags(HTMLParser):
@@ -34,13 +43,20 @@ class Tags(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def report(strategy: str, *results: Found | Failure, total_ms: float = 100.0) -> Report:
+def report(
+    strategy: str, *results: Found | Failure, total_ms: float = 100.0, expression: str = "1-3"
+) -> Report:
     attempts = []
     for result in results:
         ok = isinstance(result, Found)
         attempts.append(Attempt(result.number, 1, ok, 0.0, 1.0, 50.0, 90.0, 1000))
-    request = make_request(range="1-3", strategy=strategy, fresh=True)
+    request = make_request(range=expression, strategy=strategy, fresh=True)
     return Report(request, Fetched(results, attempts, total_ms))
+
+
+def without_style(page: str) -> str:
+    """Return a page without the style that stands in files of its own."""
+    return re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
 def test_the_page_shows_totals_speed_ups_and_names() -> None:
@@ -175,3 +191,32 @@ def test_in_a_file_the_links_and_the_form_lead_to_a_server() -> None:
         f"{server}pokemon?range=1-3",
         f"{server}./",
     ]
+
+
+def test_the_whole_page_of_a_race(snapshot: SnapshotAssertion) -> None:
+    """Show whatever the page of a race can have. When it changes, look at the stored one."""
+    expression = "1-50"
+    numbers = range(1, 51)
+    found = [Found(number, f"name-{number}") for number in numbers]
+    unlike = [Failure(number, "bad_body", 200, 1, f"byte <{number}>") for number in numbers]
+    late = [Failure(number, "deadline", None, 0, "no time was left") for number in numbers]
+    reports = [
+        report("index", *unlike, expression=expression),
+        report("sequential", *found[:40], *late[40:], total_ms=2400, expression=expression),
+        report("sync", *found[:40], *late[40:], total_ms=2500, expression=expression),
+        report("gather", *found[:49], unlike[49], expression=expression),
+    ]
+    query = {"range": expression, "strategies": "gather, sync"}
+    page = pages.race(query, "", reports)
+    assert without_style(page) == snapshot(extension_class=Page)
+
+
+def test_the_whole_page_of_a_bad_request(snapshot: SnapshotAssertion) -> None:
+    page = pages.race({"range": "<x>"}, "range: got '<x>'", [], "https://example.com/prod/")
+    assert without_style(page) == snapshot(extension_class=Page)
+
+
+def test_the_whole_page_of_a_failed_race(snapshot: SnapshotAssertion) -> None:
+    failure = Failure(1026, "not_found", 404, 1, "Not Found")
+    page = pages.race({}, "no Pokémon has any of these numbers", [report("gather", failure)])
+    assert without_style(page) == snapshot(extension_class=Page)

@@ -3,6 +3,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pokemon_names.views.svg import document, inline
 from pokemon_names.views.waterfall import Lane
@@ -11,6 +13,13 @@ from tests.test_waterfall import ONE, RETRIED, attempt, lanes, staircase
 SVG = "{http://www.w3.org/2000/svg}"
 GATHER = Lane("gather", [attempt(number, 0.0, 0.0, 50.0, 60.0) for number in (1, 2)], 60.0)
 SLOW = staircase(10, 500.0)
+
+
+class Picture(SingleFileSnapshotExtension):
+    """A picture stored in __snapshots__, anew by `make test ARGS='FILE --snapshot-update'`."""
+
+    file_extension = "svg"
+    _write_mode = WriteMode.TEXT
 
 
 def parse(drawn: str) -> ET.Element:
@@ -149,6 +158,17 @@ def test_alone_it_has_its_own_style_and_size() -> None:
     root = parse(document([ONE], "Waterfall"))
     assert root.find(f"{SVG}style") is not None
     assert root.get("width") == "1000"
+
+
+def test_the_whole_picture(snapshot: SnapshotAssertion) -> None:
+    """Draw whatever a picture can have. When it changes, look at the stored one."""
+    crowded = Lane("gather: all at once", staircase(80).attempts, 70.0, "80 requests")
+    mixed = Lane(
+        "index: one <b>request</b>", [*ONE.attempts, *RETRIED.attempts], 79.0, "3 requests"
+    )
+    nothing = Lane("sync: one by one", [], 0.0, "cut off after 0 names")
+    drawn = document([GATHER, crowded, mixed, nothing, SLOW], "66 times faster: 2 < 10 names")
+    assert drawn == snapshot(extension_class=Picture)
 
 
 def test_text_is_escaped() -> None:

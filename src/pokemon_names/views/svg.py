@@ -42,6 +42,7 @@ _HEADER = 44
 _GAP = 22
 _AXIS = 44
 _LABEL = 14
+_CAPTION = 16  # of what is magnified
 _ROWS = 700  # of a lane alone; of four a seventh each, so that a screen shows them all
 _MIN_ROW = 4
 _MAX_ROW = 18
@@ -81,9 +82,9 @@ class Drawing:
         self._add(_STRIPES)
         self._add(*_legend())
         self._add(motion.curtain("curtain", _LEFT, _WIDTH, self._span_ms))
+        bottom = self.height
         for lane in lanes:
-            self._add_lane(lane)
-        bottom = self.height - _GAP
+            bottom = self._add_lane(lane)
         self._add(*_now(self._span_ms, bottom))
         self._add(*_axis(self._span_ms, bottom))
         self.height = bottom + _AXIS
@@ -91,17 +92,20 @@ class Drawing:
     def _add(self, *elements: str) -> None:
         self.elements.extend(elements)
 
-    def _add_lane(self, lane: Lane) -> None:
+    def _add_lane(self, lane: Lane) -> int:
+        """Add a lane, and return where it ends."""
         rows = lane.rows(_MAX_ROWS // self._share)
         plot = Plot(rows, self.height + _HEADER, _row_height(len(rows), self._share))
         self._add(*_header(lane, self.height, self._span_ms))
         self._add(*plot.labels())
         self._add(*_grid(self._span_ms, plot.top, plot.bottom))
         self._add(*plot.bars("curtain", _LEFT, _WIDTH, lane.total_ms, self._span_ms))
+        self.height = plot.bottom + _GAP
         lane_ms = waterfall.span_of([lane])
         if len(rows) > 1 and lane_ms * _SLIVER < self._span_ms:
             self._add(*_inset(plot, lane_ms, self._span_ms))
-        self.height = plot.bottom + _GAP
+            return plot.bottom + _CAPTION
+        return plot.bottom
 
 
 class Plot:
