@@ -12,6 +12,7 @@ from pokemon_names.sources.base import IncompleteError
 from pokemon_names.sources.messages import MAX_CHARACTERS
 from pokemon_names.stores.s3 import NotStoredError
 from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
+from tests.test_app import Output
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -64,7 +65,7 @@ def test_a_second_delivery_replaces_the_object_of_the_first(
         '{"Type": "Notification"}',
         '{"Type": "Notification", "Message": "no"}',
         "[" * 100_000,
-        f'{{"range": "1-3"}}{" " * MAX_CHARACTERS}',
+        '{"range": "1-3"}'.ljust(MAX_CHARACTERS + 1),
         "\ud800",
         7,
         None,
@@ -79,6 +80,10 @@ def test_a_bad_message_fails_alone(
     assert reports["results/sqs/m0.json"]["names"] == ["bulbasaur"]
     assert reports["results/sqs/m1.json"]["error"] == "InvalidRequest"
     assert reports["results/sqs/m2.json"]["names"] == ["ivysaur"]
+
+
+def test_the_largest_message_is_served(handle: Handle) -> None:
+    assert failed_messages(handle(batch('{"range": "1"}'.ljust(MAX_CHARACTERS)))) == []
 
 
 def test_an_error_names_the_field_of_the_event(handle: Handle, capsys: Capture) -> None:
@@ -260,13 +265,23 @@ def test_the_report_of_an_asynchronous_event_is_stored_under_its_id(
 
 @pytest.mark.parametrize("name", ["sns", "eventbridge"])
 def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_stored(
-    pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports, name: str
+    pokeapi: PokeAPI,
+    handle_with_bucket: Handle,
+    read_reports: ReadReports,
+    capsys: Capture,
+    name: str,
 ) -> None:
     pokeapi.answers[151] = answers.status(400)
     message = r"^not all names came: 1 failed, first 151: bad_status$"
     with pytest.raises(IncompleteError, match=message):
         handle_with_bucket(sample(name))
     assert [report["complete"] for report in read_reports().values()] == [False]
+    fetched, line = Output(capsys.readouterr().out).logs
+    (key,) = read_reports()
+    assert fetched["key"] == line["key"] == key
+    assert line["level"] == "WARNING"
+    assert line["message"] == "failed"
+    assert re.match(message, line["error"])
 
 
 @pytest.mark.parametrize(
@@ -304,6 +319,9 @@ def test_a_refusal_is_stored_in_place_of_the_report_logged_and_counted(
     metric, line = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert metric["Refused"] == [1]
     assert metric["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert metric["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [
+        {"Name": "Refused", "Unit": "Count"}
+    ]
     assert (line["message"], line["error"], line["key"]) == (
         "invalid request",
         refusal["detail"],
@@ -320,5 +338,5 @@ def test_a_refusal_that_cannot_be_stored_raises_for_another_attempt(load_app: Lo
 
 @pytest.mark.parametrize("id_", ["../x", "", "a\n", None, "x" * 101])
 def test_an_event_with_a_bad_id_is_no_message(handle: Handle, id_: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"^version: got .*, allowed: only the fields"):
+    with pytest.raises(InvalidRequest, match=r"^event: got 'version, id, .*, allowed: the fields"):
         handle({**sample("eventbridge"), "id": id_})

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pokemon_names.sources.base import IncompleteError
 from pokemon_names.sources.stepfunctions import MIN_CHUNKS
 from pokemon_names.stores.s3 import NotStoredError
 from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
+from tests.test_app import Output
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -71,6 +73,14 @@ def test_a_chunk_is_a_small_part_of_the_range_and_at_most_as_large_as_a_request(
     assert {len(parse_range(chunk["range"], 500)) for chunk in chunks} == sizes
 
 
+def test_a_plan_is_logged(handle_with_bucket: Handle, capsys: Capture) -> None:
+    plan = handle_with_bucket(sample("states-plan"))
+    (line,) = Output(capsys.readouterr().out).logs
+    assert line["level"] == "INFO"
+    assert line["message"] == "done"
+    assert line["reply"] == plan
+
+
 def without_time(merged: dict[str, Any]) -> dict[str, Any]:
     return {**merged, "timing": {**merged["timing"], "total_ms": None}}
 
@@ -112,7 +122,14 @@ def test_a_later_execution_of_the_same_name_does_not_see_what_an_older_one_store
 
 
 def test_without_a_list_of_chunks_all_names_are_missing(run_task: RunTask) -> None:
+    before = datetime.now(UTC)
     merged = run_task("merge", request={"range": "1-3"})
+    after = datetime.now(UTC)
+    assert merged["bucket"] == "pokemon-names"
+    assert merged["key"] == "results/states/x.json"
+    started = datetime.fromisoformat(sample("states-merge")["started"])
+    shortest, longest = [(time - started) / timedelta(milliseconds=1) for time in (before, after)]
+    assert int(shortest) <= merged["timing"]["total_ms"] <= longest + 1
     assert merged["failures"] == {"chunk": 3}
     assert merged["enough"] is False
 
@@ -189,14 +206,14 @@ def test_a_trace_over_chunks_is_refused(run_task: RunTask) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"task": "dance"}, "only the fields range"),
+        ({"task": "dance"}, "task, execution, started, request', allowed: the fields range"),
         ({"execution": "../x"}, "matching regex"),
         ({"started": "2026-11-22T22:00:00"}, "timezone"),
         ({"request": None}, "Expected `object`"),
     ],
 )
 def test_a_malformed_task_is_invalid(handle: Handle, fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"^task: got .*{message}"):
+    with pytest.raises(InvalidRequest, match=f"^(task|event): got .*{message}"):
         handle({**sample("states-plan"), **fields})
 
 
@@ -212,13 +229,15 @@ def test_a_malformed_task_is_invalid(handle: Handle, fields: dict[str, Any], mes
     ],
 )
 def test_a_chunk_is_stored_under_keys_of_chunks_alone(handle: Handle, key: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^task: got "):
+    with pytest.raises(InvalidRequest, match=r"^task: got '{\"task\": \"fetch\", "):
         handle({**sample("states-fetch"), "key": key})
 
 
 @pytest.mark.parametrize("name", ["states-plan", "states-merge"])
 def test_without_a_bucket_only_chunks_can_be_fetched(handle: Handle, name: str) -> None:
-    message = r"allowed: only fetch, because there is no RESULTS_BUCKET$"
-    with pytest.raises(InvalidRequest, match=message):
+    task = name.removeprefix("states-")
+    allowed = "only fetch, because there is no RESULTS_BUCKET"
+    with pytest.raises(InvalidRequest) as caught:
         handle(sample(name))
+    assert str(caught.value) == f"task: got '{task}', allowed: {allowed}"
     assert handle(sample("states-fetch"))["count"] == 67

@@ -116,9 +116,14 @@ def unwrapped(event: Any) -> Any:
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    while isinstance(event, dict) and event.keys() >= {"requestContext", "requestPayload"}:
-        event = event["requestPayload"]
-    return event
+    while True:
+        match event:
+            case {"requestContext": {"condition": "Success"}}:
+                return event
+            case {"requestContext": _, "requestPayload": payload}:
+                event = payload
+            case _:
+                return event
 
 
 def reports_of(results: Sequence[JobResult]) -> list[Report]:

@@ -6,8 +6,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-sync.html
 from collections.abc import Sequence
 from typing import Any
 
-from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.model import FIELDS, InvalidRequest, Request
 from pokemon_names.sources.base import (
+    Event,
     Job,
     JobResult,
     Reply,
@@ -23,6 +24,7 @@ class Direct(Source[Any]):
         """Return the one job that the event's fields ask for."""
         if not isinstance(self.event, dict):
             raise InvalidRequest("event", self.event, "a JSON object")
+        _check_service(self.event)
         request = Request.parse(self.event, self.deployment.max_numbers)
         return [Job(request)]
 
@@ -30,3 +32,16 @@ class Direct(Source[Any]):
         """Return the report, or raise: a state machine catches InvalidRequest by its name."""
         (report,) = reports_of(results)
         return report.as_dict()
+
+
+def _check_service(event: Event) -> None:
+    """Raise InvalidRequest for the event of a service that is not served.
+
+    The refusal has the names of its fields, not their values: an authorizer's has a token.
+    """
+    match event:
+        case {"Records": [{"eventSource": given}, *_]} | {"Records": given}:
+            raise InvalidRequest("Records", given, "messages of aws:sqs, or one of aws:sns")
+    if len(event) > 1 and event.keys().isdisjoint(FIELDS):
+        allowed = f"the fields {', '.join(FIELDS)}, or an event of HTTP, SQS, SNS or EventBridge"
+        raise InvalidRequest("event", ", ".join(event), allowed)

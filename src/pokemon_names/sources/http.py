@@ -110,7 +110,7 @@ class Http(Source[HttpRequest]):
     def from_event(cls, event: Event, deployment: Deployment) -> Self | None:
         """Return the HTTP request of an event, None where it is no HTTP."""
         context = event["requestContext"]
-        if not isinstance(context, dict):
+        if not isinstance(context, dict) or event.get("type") == "REQUEST":  # an authorizer's
             return None
         if "http" in context:
             return cls(_from_http_api(event, context), deployment)

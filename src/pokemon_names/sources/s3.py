@@ -1,7 +1,7 @@
 """S3, by way of EventBridge: a new object under `requests/` holds a request in each line."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -21,7 +21,7 @@ class _Bucket(msgspec.Struct, frozen=True):
 
 
 class _Object(msgspec.Struct, frozen=True):
-    key: Annotated[str, msgspec.Meta(pattern=f"^{FOLDER}")]
+    key: str
     etag: Id
 
 
@@ -54,6 +54,9 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
     def jobs(self) -> list[Job]:
         """Return a job for each line that is not blank, or a refusal of the whole object."""
         created = self.event.detail.object
+        if not created.key.startswith(FOLDER):
+            # It is not stored: under results/, the refusal would be a new object, too.
+            return [Job(InvalidRequest("key", created.key, f"one under {FOLDER}"))]
         stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
         name = f"{stem[:MAX_STEM]}-{created.etag}"
         try:

@@ -1,0 +1,390 @@
+"""An event of every AWS service that invokes functions: it is served, or refused in useful words.
+
+Each file of aws_events/ has the shape that AWS documents, with values of our own.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pokemon_names.model import InvalidRequest
+from tests.conftest import NAMES, Handle, ReadReports, header_of, load
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, serving
+
+AWS_EVENTS = Path(__file__).parent / "aws_events"
+ARN = re.compile(r"\barn:aws:[a-z0-9-]*:[a-z0-9-]*:([^:\"]*):")
+ACCOUNTS = {"123456789012", ""}  # S3's buckets and products of AWS have none
+REQUEST_FIELDS = "only the fields range, strategy, fresh, trace"
+SERVED = "the fields range, strategy, fresh, trace, or an event of HTTP, SQS, SNS or EventBridge"
+MAX_SHOWN = 80  # characters of what came
+MAX_REFUSAL = 1000  # characters of all that is said
+
+FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
+CHARMANDERS = ["charmander", "charmeleon", "charizard"]
+SQUIRTLES = ["squirtle", "wartortle", "blastoise"]
+EEVEES = ["eevee", "vaporeon", "jolteon", "flareon"]
+BIRDS = ["articuno", "zapdos", "moltres"]
+PIDGEYS = ["pidgey", "pidgeotto", "pidgeot"]
+FIRST_150 = [NAMES[number] for number in range(1, 151)]
+
+# event: status, who may store the reply, and the names
+HTTP = {
+    "alb": (200, "public", [*FIRST_THREE, "pikachu"]),
+    "alb-health-check": (200, "public", None),
+    "alb-multi-value": (200, "public", EEVEES),
+    "alb-oidc": (200, "private", [*FIRST_THREE, "pikachu"]),
+    "function-url": (200, "public", SQUIRTLES),
+    "function-url-iam": (200, "no-store", ["bulbasaur", "ivysaur", "mew"]),
+    "http-api": (200, "public", SQUIRTLES),
+    "http-api-base64-body": (405, "no-store", None),
+    "http-api-client-certificate": (200, "private", SQUIRTLES),
+    "http-api-iam": (200, "private", SQUIRTLES),
+    "http-api-jwt": (200, "private", SQUIRTLES),
+    "http-api-lambda-authorizer": (200, "private", ["gyarados"]),
+    "http-api-payload-1": (200, "private", CHARMANDERS),
+    "rest-api": (200, "public", CHARMANDERS),
+    "rest-api-base64-body": (405, "no-store", None),
+    "rest-api-cognito-authorizer": (200, "private", CHARMANDERS),
+    "rest-api-iam": (200, "private", CHARMANDERS),
+    "rest-api-key-and-client-certificate": (200, "private", CHARMANDERS),
+    "rest-api-lambda-authorizer": (200, "private", CHARMANDERS),
+    "rest-api-multi-value": (200, "public", ["pikachu", "mewtwo", "mew"]),
+    "rest-api-null-fields": (200, "public", ["pikachu"]),
+    "rest-api-proxy": (200, "public", ["pikachu"]),
+}
+# event: the names; Lambda's record of an invocation that failed stands for its event
+DIRECT = {
+    "destination-failure-direct": PIDGEYS,
+    "eventbridge-scheduler-input": FIRST_THREE,
+    "iot-rule": FIRST_THREE,
+    "rds-postgresql-invoke": ["charmander", "squirtle"],
+    "step-functions-task": ["mewtwo", "mew"],
+}
+# event: the names that are stored, the fields that are refused, the ends of the ids that failed
+QUEUES: dict[str, tuple[list[list[str]], list[str], list[str]]] = {
+    "sqs": ([FIRST_THREE, ["pikachu"]], ["body"], ["0003"]),
+    "sqs-destination-failure": ([["pidgeot"]], [], []),
+    "sqs-eventbridge": ([["rattata", "raticate"]], [], []),
+    "sqs-eventbridge-ec2": ([], ["detail.instance-id"], []),
+    "sqs-fifo": ([["chikorita", "bayleef", "meganium"], ["treecko"]], ["body.range"], ["0012"]),
+    "sqs-s3-put": ([], ["body.Records"], ["0032"]),
+    "sqs-s3-test-event": ([], ["body.Service"], ["0031"]),
+    "sqs-sns-raw": ([BIRDS], [], []),
+    "sqs-sns-wrapped": ([BIRDS], [], []),
+}
+# event: the names that are stored
+ASYNCHRONOUS = {
+    "destination-event-age-exceeded": [["pidgeotto"]],
+    "destination-failure-sns": [["pidgey"]],
+    "eventbridge-custom": [["chikorita", "cyndaquil", "totodile"]],
+    "eventbridge-s3-created": [FIRST_THREE, ["mew"]],
+    "eventbridge-s3-created-versioned": [FIRST_THREE, ["mew"]],
+    "eventbridge-scheduled-rule": [FIRST_150],  # no range is 1-150
+    "eventbridge-scheduler": [FIRST_150],
+    "sns": [["snorlax"]],
+}
+# event: the field that is refused, in a reply that ends well because no retry mends it
+ASYNCHRONOUS_REFUSED = {
+    "eventbridge-autoscaling": "detail.StatusCode",
+    "eventbridge-cloudtrail": "detail.eventVersion",
+    "eventbridge-codepipeline": "detail.pipeline",
+    "eventbridge-destination-success": "detail.version",
+    "eventbridge-ec2": "detail.instance-id",
+    "eventbridge-ecr": "detail.result",
+    "eventbridge-guardduty": "detail.schemaVersion",
+    "eventbridge-mediaconvert": "detail.timestamp",
+    "eventbridge-s3-created-elsewhere": "key",
+    "eventbridge-s3-deleted": "detail.version",
+    "eventbridge-security-hub": "detail.findings",
+    "eventbridge-step-functions": "detail.executionArn",
+    "eventbridge-trusted-advisor": "detail.check-name",
+    "eventbridge-xray-insight": "detail.InsightId",
+    "sns-cloudwatch-alarm": "Message.AlarmName",
+    "sns-rds": "Message.Event Source",
+    "sns-ses-delivery": "Message.notificationType",
+    "sns-text": "Message",
+}
+# event: the field that is refused by raising, which is the first one that no request has
+REFUSED = {
+    "alexa-smart-home": "directive",
+    "cloudwatch-logs": "awslogs",
+    "codepipeline": "CodePipeline.job",
+    "iot-rule-with-topic": "topic",
+}
+# event: the service whose records are refused, where they name it
+RECORDS = {
+    "cloudfront-origin-response": None,
+    "cloudfront-viewer-request": None,
+    "codecommit": "aws:codecommit",
+    "dynamodb-stream": "aws:dynamodb",
+    "kinesis": "aws:kinesis",
+    "kinesis-tumbling-window": "aws:kinesis",
+    "kinesis-tumbling-window-final": None,
+    "s3-delete": "aws:s3",
+    "s3-put": "aws:s3",
+    "s3-put-versioned": "aws:s3",
+    "s3-restore-completed": "aws:s3",
+    "ses-receipt": "aws:ses",
+}
+# The refusal has the names of their fields.
+FOREIGN = [
+    "alexa-skill",
+    "appsync-authorizer",
+    "appsync-events-publish",
+    "appsync-events-subscribe",
+    "appsync-resolver",
+    "bedrock-agent-api",
+    "bedrock-agent-function",
+    "client-vpn-connect",
+    "cloudformation-create",
+    "cloudformation-delete",
+    "cloudformation-update",
+    "cloudwatch-alarm",
+    "cloudwatch-alarm-composite",
+    "cloudwatch-dashboard-widget",
+    "codedeploy-hook",
+    "cognito-create-auth-challenge",
+    "cognito-custom-email-sender",
+    "cognito-custom-message",
+    "cognito-define-auth-challenge",
+    "cognito-post-authentication",
+    "cognito-post-confirmation",
+    "cognito-pre-authentication",
+    "cognito-pre-sign-up",
+    "cognito-pre-token-generation-1",
+    "cognito-pre-token-generation-2",
+    "cognito-sync",
+    "cognito-user-migration",
+    "cognito-verify-auth-challenge",
+    "config-rule-changed",
+    "config-rule-scheduled",
+    "connect",
+    "destination-stream-failure",
+    "destination-success",
+    "documentdb",
+    "firehose-direct-put",
+    "firehose-kinesis",
+    "http-api-authorizer-1",
+    "http-api-authorizer-2",
+    "iot-1-click",
+    "iot-authorizer",
+    "iot-button",
+    "iot-events",
+    "kafka-msk",
+    "kafka-self-managed",
+    "lex-1",
+    "lex-2",
+    "mq-activemq",
+    "mq-rabbitmq",
+    "rest-api-authorizer-request",
+    "rest-api-authorizer-token",
+    "s3-batch-1",
+    "s3-batch-2",
+    "s3-object-lambda",
+    "s3-test-event",
+    "secrets-manager-rotation",
+    "step-functions-callback",
+    "step-functions-context",
+    "transfer-family-authorizer",
+    "vpc-lattice-1",
+    "vpc-lattice-2",
+    "websocket-connect",
+    "websocket-disconnect",
+    "websocket-message",
+]
+LISTS = ["appsync-batch", "pipes-kinesis-batch", "pipes-sqs-batch"]
+
+
+NAMES_OF_EVENTS = sorted(path.stem for path in AWS_EVENTS.glob("*.json"))
+
+
+def aws_event(name: str) -> Any:
+    return json.loads(text_of(name))
+
+
+def text_of(name: str) -> str:
+    return (AWS_EVENTS / f"{name}.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[ModuleType]:
+    """Load one Lambda environment, without a bucket, for all events that need none."""
+    with pytest.MonkeyPatch.context() as monkeypatch, serving(PokeAPI()) as port:
+        yield load(monkeypatch, POKEAPI_URL=f"http://127.0.0.1:{port}/api/v2")
+
+
+@pytest.fixture(autouse=True)
+def _no_log_line_with_a_stack_trace(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.INFO)
+    yield
+    for record in caplog.get_records("call"):
+        assert len(getattr(record, "error", "")) < MAX_REFUSAL
+        assert record.levelno <= logging.WARNING
+        assert not record.exc_info
+        assert not record.stack_info
+        assert "Traceback" not in record.getMessage()
+
+
+def test_every_event_is_in_one_table() -> None:
+    tested = [
+        *HTTP,
+        *DIRECT,
+        *QUEUES,
+        *ASYNCHRONOUS,
+        *ASYNCHRONOUS_REFUSED,
+        *REFUSED,
+        *RECORDS,
+        *FOREIGN,
+        *LISTS,
+    ]
+    assert sorted(tested) == NAMES_OF_EVENTS
+
+
+def test_every_file_is_pretty_printed() -> None:
+    for name in NAMES_OF_EVENTS:
+        text = text_of(name)
+        assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", name
+
+
+def test_every_arn_is_of_the_same_account() -> None:
+    for name in NAMES_OF_EVENTS:
+        assert set(ARN.findall(text_of(name))) <= ACCOUNTS, name
+
+
+@pytest.mark.parametrize("name", HTTP)
+def test_http(app: ModuleType, name: str) -> None:
+    status, scope, names = HTTP[name]
+    reply = invoke(app, name)
+    assert reply["statusCode"] == status
+    assert header_of(reply, "Cache-Control").split(",")[0] == scope
+    assert ("multiValueHeaders" in reply) == (name == "alb-multi-value")
+    content_type = header_of(reply, "Content-Type").partition(";")[0]
+    if content_type == "text/html":
+        assert name == "alb-health-check"
+    elif content_type == "text/plain":
+        assert reply["body"].split() == names
+    elif status == 200:
+        assert json.loads(reply["body"])["names"] == names
+    else:
+        check_refusal(json.loads(reply["body"]), "method", "POST", "GET, HEAD")
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_direct(app: ModuleType, name: str) -> None:
+    report = invoke(app, name)
+    assert report["names"] == DIRECT[name]
+    assert report["complete"] is True
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str) -> None:
+    names, fields, failed = QUEUES[name]
+    reply = handle_with_bucket(aws_event(name))
+    ids = [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
+    assert [id_[-4:] for id_ in ids] == failed
+    stored = list(read_reports().values())
+    assert [report["names"] for report in stored if "names" in report] == names
+    refusals = [report for report in stored if "error" in report]
+    assert [refusal["field"] for refusal in refusals] == fields
+    for refusal in refusals:
+        check_useful(refusal)
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS)
+def test_asynchronous(
+    handle_with_bucket: Handle, read_reports: ReadReports, bucket: Any, name: str
+) -> None:
+    bucket.put_object(Key="requests/kanto.jsonl", Body='{"range": "1-3"}\n{"range": "151"}\n')
+    reply = handle_with_bucket(aws_event(name))
+    assert reply["refused"] == []
+    assert [report["complete"] for report in reply["reports"]] == [True] * len(ASYNCHRONOUS[name])
+    assert [report["names"] for report in read_reports().values()] == ASYNCHRONOUS[name]
+
+
+@pytest.mark.parametrize("name", ASYNCHRONOUS_REFUSED)
+def test_asynchronous_refused(app: ModuleType, name: str) -> None:
+    reply = invoke(app, name)
+    assert reply["reports"] == []
+    (refusal,) = reply["refused"]
+    assert refusal["field"] == ASYNCHRONOUS_REFUSED[name]
+    check_useful(refusal)
+
+
+def test_a_refusal_is_stored_where_the_report_would_be(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    event = aws_event("eventbridge-ec2")
+    (refusal,) = handle_with_bucket(event)["refused"]
+    key = f"results/eventbridge/{event['id']}.json"
+    assert read_reports() == {key: {"error": "InvalidRequest", **refusal}}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(app: ModuleType, name: str) -> None:
+    field = REFUSED[name]
+    with pytest.raises(InvalidRequest) as caught:
+        invoke(app, name)
+    check_refusal(caught.value.as_dict(), field, aws_event(name)[field], REQUEST_FIELDS)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records_of_another_service_are_refused(app: ModuleType, name: str) -> None:
+    given = RECORDS[name] or aws_event(name)["Records"]
+    with pytest.raises(InvalidRequest) as caught:
+        invoke(app, name)
+    check_refusal(
+        caught.value.as_dict(), "Records", given, "messages of aws:sqs, or one of aws:sns"
+    )
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_another_services_event_is_refused_without_its_values(app: ModuleType, name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        invoke(app, name)
+    check_refusal(caught.value.as_dict(), "event", ", ".join(aws_event(name)), SERVED)
+
+
+def test_the_refusal_of_an_object_elsewhere_makes_no_object(
+    handle_with_bucket: Handle, read_reports: ReadReports
+) -> None:
+    """A rule without a prefix would take it for a new object, and so on."""
+    handle_with_bucket(aws_event("eventbridge-s3-created-elsewhere"))
+    assert read_reports() == {}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_events_is_no_event(app: ModuleType, name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        invoke(app, name)
+    check_refusal(caught.value.as_dict(), "event", aws_event(name), "a JSON object")
+
+
+def invoke(app: ModuleType, name: str) -> Any:
+    reply = app.handler(aws_event(name), Context())
+    json.dumps(reply)  # or Lambda could not send it
+    return reply
+
+
+def check_refusal(refusal: dict[str, Any], field: str, given: Any, allowed: str) -> None:
+    """Check that a refusal names the field, what came and what is allowed."""
+    text = given if isinstance(given, str) else json.dumps(given)
+    assert refusal["field"] == field
+    assert refusal["given"].removesuffix("…") == text[:MAX_SHOWN]
+    assert refusal["allowed"] == allowed
+    check_useful(refusal)
+
+
+def check_useful(refusal: dict[str, Any]) -> None:
+    """Check that a refusal is short, and says all that it consists of."""
+    said = f"{refusal['field']}: got {refusal['given']!r}, allowed: {refusal['allowed']}"
+    assert refusal["detail"].startswith(said)
+    assert refusal["field"]
+    assert refusal["allowed"]
+    assert len(refusal["detail"]) < MAX_REFUSAL
