@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pokemon_names.model import STRATEGIES, InvalidRequest
-from tests.conftest import EVENTS, ROOT, Capture, Handle, LoadApp, sample
+from tests.conftest import EVENTS, ROOT, Capture, Handle, LoadApp, http_event, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -90,8 +90,11 @@ def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> 
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("library", ["boto3", "botocore.credentials", "httpx", "urllib3"])
-def test_libraries_log_no_more_than_warnings(load_app: LoadApp, library: str) -> None:
+def test_libraries_log_no_more_than_warnings(
+    load_app: LoadApp, caplog: pytest.LogCaptureFixture, library: str
+) -> None:
     """With LogLevel=DEBUG, botocore would log session tokens."""
+    caplog.set_level(logging.DEBUG)  # Lambda sets the level of the root logger
     logging.getLogger(library.partition(".")[0]).setLevel(logging.NOTSET)
     load_app(AWS_LAMBDA_LOG_LEVEL="DEBUG")
     assert logging.getLogger(library).getEffectiveLevel() == logging.WARNING
@@ -215,6 +218,44 @@ def test_a_race_logs_and_measures_each_strategy(invoke: Invoke) -> None:
     assert output.values("ColdStart") == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize(("seconds", "shortest", "longest"), [(30.0, 1.0, 1.0), (4.0, 0.1, 0.2)])
+def test_the_warm_up_before_a_race_has_a_second_or_a_tenth_of_the_time(
+    load_app: LoadApp,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    shortest: float,
+    longest: float,
+) -> None:
+    app = load_app()
+    warm_ups: list[tuple[str, float, bool]] = []
+
+    async def warm_up(path: str, seconds: float, *, blocking: bool) -> None:
+        warm_ups.append((path, seconds, blocking))
+
+    monkeypatch.setattr(app.clients, "warm_up", warm_up)
+    app.handler(sample("http-api-race"), Context(seconds=seconds))
+    assert {(path, blocking) for path, _, blocking in warm_ups} == {
+        ("pokemon/1", True),
+        ("pokemon/1", False),
+    }
+    assert all(shortest <= given <= longest for _, given, _ in warm_ups)
+
+
+@pytest.mark.parametrize(("strategy", "blocking"), [("gather", False), ("sync", True)])
+def test_a_race_warms_up_the_clients_that_it_uses(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch, strategy: str, *, blocking: bool
+) -> None:
+    app = load_app()
+    warmed_up = []
+
+    async def warm_up(_path: str, _seconds: float, *, blocking: bool) -> None:
+        warmed_up.append(blocking)
+
+    monkeypatch.setattr(app.clients, "warm_up", warm_up)
+    app.handler(http_event("/race", range="1", strategies=strategy), Context())
+    assert warmed_up == [blocking]
+
+
 @pytest.mark.parametrize("name", ["http-api-bad-range", "direct-bad-range"])
 def test_an_invalid_request_is_logged_and_nothing_is_fetched(
     pokeapi: PokeAPI, handle: Handle, capsys: Capture, name: str
@@ -292,6 +333,12 @@ def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) ->
     assert pokeapi.most_in_flight == 2
     with pytest.raises(InvalidRequest, match="11 numbers, at most 10"):
         app.handler({"range": "1-11"}, Context())
+
+
+def test_the_environment_sets_the_largest_body(load_app: LoadApp) -> None:
+    (failure,) = load_app(MAX_BODY_BYTES="1000").handler({"range": "1"}, Context())["failures"]
+    assert failure["reason"] == "bad_body"
+    assert failure["detail"] == "more than 1000 bytes"
 
 
 def test_connections_stay_warm_from_one_invocation_to_the_next(

@@ -1,11 +1,14 @@
 """Names in memory; test_dynamodb.py has the table behind it."""
 
+from collections.abc import Sequence
+from time import monotonic
+
 import pytest
 
 from pokemon_names.fetching import cache as cache_module
 from pokemon_names.fetching import patience
-from pokemon_names.fetching.cache import Cache
-from pokemon_names.model import Failure, Found
+from pokemon_names.fetching.cache import Cache, Names, OnError
+from pokemon_names.model import CachedName, Failure, Found
 from tests.conftest import Handle, LoadApp, every_strategy, fetch_range
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -178,3 +181,37 @@ def test_a_warm_environment_knows_all_names_even_where_they_have_expired(
     assert report["names"] == names
     assert report["timing"]["cached"] == 0
     assert report["timing"]["stale"] == 150
+
+
+class Known:
+    """A table that has every number's name, and notes which numbers it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+
+    def load(self, numbers: Sequence[int], _: OnError) -> Names:
+        self.asked.append(list(numbers))
+        return {number: CachedName("missingno", 2_000_000_000.0) for number in numbers}
+
+    def save(self, names: Names, on_error: OnError) -> None:
+        """Store nothing."""
+
+
+async def test_a_name_that_has_just_expired_is_looked_up_in_the_table(clock: Clock) -> None:
+    table = Known()
+    cache = Cache(WEEK, table, clock=clock)
+    await cache.save([Found(1, "bulbasaur")])
+    clock.now += WEEK
+    fresh, expired = await cache.load([1], monotonic() + 10)
+    assert table.asked == [[1]]
+    assert fresh == {1: Found(1, "missingno")}
+    assert expired == {}
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(-0.1, []), (0.0, []), (0.9, [[1]])])
+async def test_the_table_is_asked_while_there_is_time(
+    clock: Clock, seconds: float, asked: list[list[int]]
+) -> None:
+    table = Known()
+    await Cache(WEEK, table, clock=clock).load([1], monotonic() + seconds)
+    assert table.asked == asked

@@ -3,6 +3,7 @@ import gzip
 
 import httpx
 import pytest
+from aiohttp import web
 
 from pokemon_names import __version__
 from pokemon_names.fetching.client import Clients
@@ -30,7 +31,15 @@ def test_connections_stay_warm_from_one_event_loop_to_the_next(pokeapi: PokeAPI,
 @both_clients
 def test_a_warm_up_leaves_a_connection(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     clients = Clients(url)
+    paths = []
+
+    async def answer(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.Response()
+
+    pokeapi.answers[1] = answer
     asyncio.run(clients.warm_up("pokemon/1", 10, blocking=strategy == "sync"))
+    assert paths == ["/api/v2/pokemon/1"]
     assert len(pokeapi.connections) == 1
     asyncio.run(fetch_range(clients, range="2", strategy=strategy))
     assert len(pokeapi.connections) == 1
@@ -107,6 +116,16 @@ UNREADABLE_BODIES = {
     "large last member": (
         "gzip",
         gzip.compress(MEW) + gzip.compress(b" " * 4_000_000),
+        "more than 4000000 bytes",
+    ),
+    "broken off at the limit": (
+        "gzip",
+        gzip.compress(b" " * 4_000_000)[:-1],
+        "the gzip stream breaks off",
+    ),
+    "a byte after the limit": (
+        "gzip",
+        gzip.compress(b" " * 4_000_000) + gzip.compress(b" "),
         "more than 4000000 bytes",
     ),
     "large first member": (

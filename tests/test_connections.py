@@ -1,6 +1,7 @@
 """Whatever networks and servers do to connections costs time at most, with or without HTTP/2."""
 
 import asyncio
+import math
 import os
 import signal
 import ssl
@@ -11,15 +12,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from subprocess import PIPE
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
+from anyio.from_thread import start_blocking_portal
 from h2.errors import ErrorCodes
 
-from pokemon_names.fetching import connections, retry
+from pokemon_names.fetching import connections, patience, retry
 from pokemon_names.fetching.client import Clients
 from pokemon_names.model import STRATEGIES, Fetched, Found
 from tests.conftest import (
@@ -30,6 +33,7 @@ from tests.conftest import (
     names_of,
     server_context,
 )
+from tests.tools.connections import abort_all, close
 from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.relay import Relay, relaying
@@ -110,6 +114,31 @@ def test_a_server_with_tls_but_without_http_2(
         assert len(names_of(first)) == pokeapi.requests == 20
         second = asyncio.run(fetch_range(clients, range="1-20", strategy=strategy))
         assert len(names_of(second)) == len(second.attempts) == 20  # without a try of HTTP/2
+
+
+async def answer_http_1_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a request, and abort the connection of one by HTTP/2 without a word."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"PRI "):
+        writer.transport.abort()
+        return
+    body = b'{"name": "mew"}'
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    writer.close()
+
+
+@both_clients
+def test_a_server_that_does_not_say_that_it_speaks_no_http_2(
+    tls: ssl.SSLContext, strategy: str
+) -> None:
+    with start_blocking_portal() as thread:
+        start = partial(asyncio.start_server, answer_http_1_alone, "127.0.0.1", ssl=tls)
+        server = thread.call(start)
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        fetched = asyncio.run(fetch_range(url, range="1-3", strategy=strategy))
+        thread.call(close, server)
+        thread.call(abort_all)
+    assert names_of(fetched) == ["mew"] * 3
 
 
 @both_clients
@@ -295,9 +324,30 @@ def test_a_number_that_ends_its_connection_fails_alone(network: Network, killers
 
     network.server.behave = behave
     fetched = network.call(Clients(network.url), straggler_timeout=0.5)
-    reasons = {failure.number: failure.reason for failure in failures_of(fetched)}
+    failures = failures_of(fetched)
+    reasons = {failure.number: failure.reason for failure in failures}
     assert len(names_of(fetched)) == 150 - len(killers)
     assert reasons == dict.fromkeys(killers, "unreachable")
+    assert all(" " in failure.detail for failure in failures)  # what the network says
+
+
+def test_a_number_that_ends_its_connection_is_soon_known_for_it(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "SHARED_RETRIES", -1000)  # names earn some
+    monkeypatch.setattr(retry, "OWN_RETRIES", 1)
+
+    def behave(connection: Connection, stream: int, number: int) -> None:
+        if number == 13:
+            connection.transport.abort()
+        else:
+            connection.answer(stream, number)
+
+    network.server.behave = behave
+    fetched = network.call(Clients(network.url), straggler_timeout=math.inf)
+    (failure,) = failures_of(fetched)
+    assert failure.reason == "unreachable"
+    assert failure.attempts == 7  # as one of at most 100, 50, 25, 12, 6, 3 and 1
 
 
 def test_a_server_that_allows_one_request_at_once_and_says_so_late(network: Network) -> None:
@@ -351,6 +401,33 @@ def test_refused_requests_cost_no_retries_and_are_all_counted(
     assert len(names_of(fetched)) == 20
     assert len(fetched.attempts) == len(network.server.requests) == 20 * (refusals + 1)
     assert sorted(attempts) == list(range(1, refusals + 2))
+
+
+def test_a_number_that_is_always_refused_fails_alone(network: Network) -> None:
+    def behave(connection: Connection, stream: int, number: int) -> None:
+        if number == 13:
+            connection.reset(stream, ErrorCodes.REFUSED_STREAM)
+        else:
+            connection.answer(stream, number)
+
+    network.server.behave = behave
+    fetched = network.call(Clients(network.url), 20, straggler_timeout=0.5)
+    (failure,) = failures_of(fetched)
+    assert failure.number == 13
+    assert failure.reason == "unreachable"
+
+
+def test_requests_that_are_never_processed_are_no_attempts(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 0.5)
+    network.server.behave = lambda connection, *_: connection.go_away(0)
+    fetched = network.call(Clients(network.url), 3)
+    not_sent = [failure for failure in failures_of(fetched) if failure.attempts == 0]
+    assert len(not_sent) >= 2  # an attempt of the other may be in flight when all are given up
+    assert {failure.reason for failure in not_sent} == {"unreachable"}
+    assert {failure.detail.partition(", after: ")[0] for failure in not_sent} == {"not sent"}
+    assert len(fetched.attempts) <= 1
 
 
 @every_strategy

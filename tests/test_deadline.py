@@ -20,6 +20,7 @@ from pokemon_names.fetching.client import Clients
 from pokemon_names.model import Failure, Fetched, Found
 from tests.conftest import (
     LoadApp,
+    TimingOut,
     both_clients,
     every_strategy,
     failures_of,
@@ -281,3 +282,11 @@ def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(
     assert [entry["cut_off"] for entry in race] == [True, True, True, False]
     reasons = {failure["reason"] for entry in race for failure in entry["failures"]}
     assert reasons == {"deadline"}
+
+
+async def test_a_timeout_with_little_time_left_fails_its_number_alone(url: str) -> None:
+    clients = TimingOut(url, 2)
+    fetching = fetch_range(clients, seconds=0.9, range="1-3", strategy="sync")
+    first, second, third = (await fetching).results
+    assert [first, third] == [BULBASAUR, VENUSAUR]
+    assert isinstance(second, Failure)

@@ -1,5 +1,6 @@
 """The shared table, in moto's DynamoDB."""
 
+import asyncio
 import json
 import random
 import threading
@@ -16,6 +17,7 @@ from pokemon_names.model import Failure, Found
 from pokemon_names.stores import dynamodb
 from pokemon_names.stores.dynamodb import Table
 from tests.conftest import Capture, LoadApp, fetch_range
+from tests.test_app import Output
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -184,6 +186,23 @@ async def test_keys_that_stay_unprocessed_are_fetched(
     ]
 
 
+def put_none(_: ReplacedCall, **request: Any) -> Any:
+    return {"UnprocessedItems": request["RequestItems"]}
+
+
+async def test_items_that_stay_unprocessed_are_reported(
+    url: str, table: Any, errors: list[Exception]
+) -> None:
+    writer = Table(NAME)
+    ReplacedCall(writer, "batch_write_item", put_none)
+    fetched = await fetch_range(url, cache=Cache(WEEK, writer, errors.append), range="1-60")
+    assert len(fetched.results) == 60
+    assert table.scan()["Count"] == 0
+    assert [str(error) for error in errors] == [
+        "UnprocessedItems in 3 of 3 batches, after all retries"
+    ]
+
+
 async def test_environments_of_one_snapshot_wait_differently(
     url: str, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +215,9 @@ async def test_environments_of_one_snapshot_wait_differently(
         await fetch_range(url, cache=Cache(WEEK, writer), range="1-10")
     assert table.scan()["Count"] == 10
     assert waits[:3] != waits[3:]
+    for index, seconds in enumerate(waits):
+        longest = dynamodb.FIRST_DELAY * 2 ** (index % 3)
+        assert longest / 2 <= seconds <= longest
 
 
 def refuse(code: str) -> Callable[..., Any]:
@@ -235,14 +257,14 @@ async def test_a_table_that_does_not_exist_is_skipped(url: str, errors: list[Exc
 
 
 @pytest.mark.usefixtures("table")
-async def test_a_table_that_hangs_does_not_delay_the_fetch(
+def test_a_table_that_hangs_delays_neither_the_fetch_nor_the_reply(
     url: str, errors: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
     table = Table(NAME)
     ReplacedCall(table, "batch_get_item", lambda *_, **__: go_on.wait())
     monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 0.1)
-    fetched = await fetch_range(url, cache=Cache(WEEK, table, errors.append), range="1")
+    fetched = asyncio.run(fetch_range(url, cache=Cache(WEEK, table, errors.append), range="1"))
     go_on.set()
     assert fetched.results == [Found(1, "bulbasaur")]
     assert [type(error) for error in errors] == [TimeoutError]
@@ -288,10 +310,14 @@ def test_an_error_is_logged_and_counted(load_app: LoadApp, capsys: Capture) -> N
     report = load_app(NAMES_TABLE="nowhere").handler({"range": "1"}, Context())
     assert report["complete"] is True
     assert report["names"] == ["bulbasaur"]
-    output = capsys.readouterr().out
-    assert '"level":"WARNING"' in output
-    assert "cache failed" in output
-    assert '"CacheFaults":[1' in output
+    output = Output(capsys.readouterr().out)
+    line, *_ = output.logs
+    assert line["level"] == "WARNING"
+    assert line["message"] == "cache failed"
+    assert line["error"].startswith("ResourceNotFoundException(")
+    assert output.values("CacheFaults") == [1]
+    metrics = output.metrics[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    assert {"Name": "CacheFaults", "Unit": "Count"} in metrics
 
 
 def test_an_invocation_uses_the_table(table: Any, load_app: LoadApp, pokeapi: PokeAPI) -> None:
@@ -309,3 +335,10 @@ def test_the_client_is_made_at_init(
     monkeypatch.delattr(boto3, "client")
     app.handler({"range": "1-3"}, Context())
     assert table.scan()["Count"] == 3
+
+
+def test_the_client_gives_up_soon(aws: None) -> None:  # noqa: ARG001
+    config = Table(NAME)._client.meta.config  # noqa: SLF001
+    assert config.connect_timeout == 0.5
+    assert config.read_timeout == 0.5
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
-from pokemon_names.fetching import connections, retry, transport
+from pokemon_names.fetching import connections, retry, strategies, transport
+from pokemon_names.fetching.attempt_error import AttemptError
 from pokemon_names.fetching.client import Clients
+from pokemon_names.fetching.download import Download
+from pokemon_names.fetching.pokeapi import Pokemon
+from pokemon_names.fetching.strategies import one_at_a_time
 from pokemon_names.model import STRATEGIES, Failure, Found, Reason
 from tests.conftest import (
     NAMES,
@@ -296,6 +300,13 @@ async def test_without_the_index_every_number_fails(
     assert len(fetched.attempts) == 2
 
 
+async def test_a_part_of_the_list_is_a_failure_that_says_so(pokeapi: PokeAPI, url: str) -> None:
+    listed = f'{{"count": 2, "next": null, "results": [{LISTED}]}}'
+    pokeapi.answers[PokeAPI.LIST] = answers.json(listed)
+    failures = failures_of(await fetch_range(url, range="1-3", strategy="index"))
+    assert {failure.detail for failure in failures} == {"the list has 1 of 2 Pokémon"}
+
+
 @every_strategy
 @pytest.mark.parametrize(
     ("dead_url", "detail"),
@@ -398,11 +409,15 @@ async def test_a_response_begins_before_its_body_has_come(
 
     def clock() -> float:
         has_begun.set()
-        return time.perf_counter()
+        return time.perf_counter() - 1000  # so that it is known by it
 
     monkeypatch.setattr(transport, "perf_counter", clock)
     pokeapi.answers[151] = answers.in_two(b'{"name": ', has_begun, b'"mew"}')
-    assert names_of(await fetch_range(url, range="151", strategy=strategy)) == ["mew"]
+    fetched = await fetch_range(url, range="151", strategy=strategy)
+    (attempt,) = fetched.attempts
+    assert names_of(fetched) == ["mew"]
+    assert attempt.first_byte_ms is not None
+    assert attempt.first_byte_ms < 0 < attempt.end_ms
 
 
 def fault_cases() -> Iterator[Any]:
@@ -446,3 +461,23 @@ def unreadable_thrice(faults: Faults, numbers: Iterable[int]) -> set[int]:
         if unreadable >= 3:
             hopeless.add(number)
     return hopeless
+
+
+def test_one_at_a_time_slow_numbers_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strategies, "MAX_DELAY", 10.0)
+    now = time.monotonic()
+    downloads = [Download(number, "", Pokemon) for number in range(1, 6)]
+    late, failing, good, waiting, unprocessed = downloads
+    late.error = AttemptError("service", "timeout", "operation timed out")
+    failing.error = AttemptError("service", "bad_status", "Internal Server Error", 500)
+    failing.retry_at = now + 1
+    good.settled = True
+    waiting.error = AttemptError("service", "bad_status", "Too Many Requests", 429)
+    waiting.retry_at = now + 1000
+    order = []
+    for download in one_at_a_time(downloads):
+        order.append(download)
+        if len(order) > 9:
+            download.settled = True
+    assert order[:9] == [late, *[failing] * 3, good, waiting, *[unprocessed] * 3]
+    assert order[9:] == [failing, unprocessed, late, waiting]

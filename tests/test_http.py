@@ -14,10 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pokemon_names.fetching import patience
-from pokemon_names.model import STRATEGIES
+from pokemon_names.model import STRATEGIES, Failure, Fetched, Reason
+from pokemon_names.report import Report
+from pokemon_names.sources import responses
 from pokemon_names.sources.base import Deployment
 from pokemon_names.sources.http import Http
-from tests.conftest import Handle, LoadApp, TimingOut, header_of, http_event, sample
+from tests.conftest import (
+    Handle,
+    LoadApp,
+    TimingOut,
+    header_of,
+    http_event,
+    make_request,
+    sample,
+)
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
@@ -217,7 +227,14 @@ def test_a_body_is_ignored(handle: Handle, shape: str, content: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     "accept",
-    ["text/plain", "TEXT/PLAIN", "text/plain, */*;q=0.1", "application/json;q=0.5,text/plain"],
+    [
+        "text/plain",
+        "TEXT/PLAIN",
+        "text/*",
+        "text/plain, */*;q=0.1",
+        "text/plain;q=0.6, application/*;q=0.5",
+        "application/json;q=0.5,text/plain",
+    ],
 )
 def test_names_as_text_are_one_a_line(handle: Handle, accept: str) -> None:
     reply = handle(http_event("/pokemon", accept, range="1-3,1026"))
@@ -232,6 +249,7 @@ def test_names_as_text_are_one_a_line(handle: Handle, accept: str) -> None:
         "*/*",
         "application/json",
         "text/plain;q=0.4, application/json; q=0.5",
+        "text/plain, application/json;q=1.0",
         "text/plain; q=0",
         AXIOS,
         BROWSER,
@@ -423,6 +441,15 @@ def test_the_picture_of_a_race_is_a_document_with_a_policy_of_its_own(handle: Ha
     assert f"style-src 'sha256-{digest}'" in header_of(reply, "Content-Security-Policy")
 
 
+def test_the_picture_of_a_race_shows_new_requests(pokeapi: PokeAPI, handle: Handle) -> None:
+    event = http_event("/race.svg", range="1-3", strategies="gather")
+    requests = []
+    for _ in range(2):
+        handle(event)
+        requests.append(pokeapi.requests)
+    assert requests == [WARM_UP + 3, 2 * (WARM_UP + 3)]
+
+
 def test_a_race_without_names_has_no_picture(handle: Handle) -> None:
     reply = handle(http_event("/race.svg", BROWSER, range="1026"))
     assert reply["statusCode"] == 404
@@ -597,6 +624,32 @@ def test_a_reply_to_a_request_with_credentials_is_for_that_caller_alone(
     assert header_of(handle(event), "Cache-Control") == PRIVATE
 
 
+@pytest.mark.parametrize("shape", ["rest-api", "alb"])
+def test_a_request_without_path_is_for_the_documentation(handle: Handle, shape: str) -> None:
+    event = sample(shape)
+    del event["path"]
+    event["requestContext"].pop("path", None)
+    reply = handle(event)
+    assert reply["statusCode"] == 200
+    assert header_of(reply, "Content-Type") == HTML
+
+
+def test_a_request_without_fields_is_a_wrong_method(handle: Handle) -> None:
+    event = sample("http-api")
+    del event["rawPath"], event["requestContext"]["http"]["method"]
+    reply = handle(event)
+    assert reply["statusCode"] == 405
+    assert json.loads(reply["body"])["given"] == ""
+
+
+def test_a_request_without_method_is_a_wrong_method(handle: Handle) -> None:
+    event = sample("alb")
+    del event["httpMethod"]
+    reply = handle(event)
+    assert reply["statusCode"] == 405
+    assert json.loads(reply["body"])["given"] == ""
+
+
 def test_the_etag_depends_on_the_names_and_on_the_content_type(handle: Handle) -> None:
     events = [
         http_event("/pokemon", range="1-3"),
@@ -608,7 +661,7 @@ def test_the_etag_depends_on_the_names_and_on_the_content_type(handle: Handle) -
 
 
 @every_shape
-@pytest.mark.parametrize("template", ["{}", '"other", {}', "*"])
+@pytest.mark.parametrize("template", ["{}", '"other", {}', '"other",{}', "*"])
 def test_a_caller_that_has_the_names_gets_304_and_no_body(
     handle: Handle, shape: str, template: str
 ) -> None:
@@ -618,6 +671,7 @@ def test_a_caller_that_has_the_names_gets_304_and_no_body(
     add_header(event, "If-None-Match", if_none_match)
     reply = handle(event)
     assert reply["statusCode"] == 304
+    assert header_of(reply, "Content-Type") == header_of(first, "Content-Type")
     assert reply["body"] == ""
     for header in ("ETag", "Cache-Control", "Vary"):
         assert header_of(reply, header) == header_of(first, header)
@@ -705,3 +759,10 @@ def test_the_status_depends_on_why_names_failed(  # noqa: PLR0913, PLR0917  the 
         assert body["status"] == status
         assert body["title"] == HTTPStatus(status).phrase
         assert body["detail"]
+
+
+def test_names_that_failed_for_every_reason_of_time_are_late() -> None:
+    reasons: list[Reason] = ["not_found", "timeout", "deadline"]
+    failures = [Failure(1, reason, None, 1, "late") for reason in reasons]
+    report = Report(make_request(range="1-3"), Fetched(failures, [], 1.0))
+    assert responses.names(report, "", "").status == HTTPStatus.GATEWAY_TIMEOUT

@@ -118,3 +118,12 @@ def test_json_that_is_nested_too_deeply_to_be_shown_is_refused() -> None:
         nested = [nested]
     with pytest.raises(InvalidRequest, match=r"^range: got 'JSON nested too deeply', allowed: "):
         make_request(range=nested)
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"), [(80, "x" * 80), (81, "x" * 80 + "…"), (1000, "x" * 80 + "…")]
+)
+def test_a_message_shows_80_characters_of_what_came(length: int, shown: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        make_request(strategy="x" * length)
+    assert caught.value.given == shown

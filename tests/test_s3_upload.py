@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pokemon_names.sources.base import IncompleteError
+from pokemon_names.stores.s3 import Bucket, _make_client
 from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -149,3 +150,54 @@ def test_no_other_bucket_is_read(handle_with_bucket: Handle) -> None:
     (refusal,) = handle_with_bucket(sample("eventbridge-s3"))["refused"]
     message = "bucket: got 'pokemon-names-bucket', allowed: only the function's own"
     assert refusal["detail"] == message
+
+
+@pytest.mark.parametrize("name", ["starters", "starters.json", "starters.jsonl"])
+def test_a_result_is_named_by_its_object_without_the_ending(
+    handle_with_bucket: Handle, read_reports: ReadReports, upload: Upload, name: str
+) -> None:
+    event = upload('{"range": "1"}', f"requests/{name}")
+    handle_with_bucket(event)
+    etag = event["detail"]["object"]["etag"]
+    assert read_reports().keys() == {f"results/s3/starters-{etag}-1.json"}
+
+
+def test_an_object_of_the_largest_size_is_served(
+    load_app: LoadApp, bucket: Any, upload: Upload
+) -> None:
+    lines = ['{"range": "1-3"}'] * 10 + ["x"] * 90
+    content = "\n".join(lines).ljust(1_000_000)
+    app = load_app(RESULTS_BUCKET=bucket.name, MAX_NUMBERS="3")
+    reply = app.handler(upload(content), Context())
+    assert [report["count"] for report in reply["reports"]] == [3] * 10
+    assert len(reply["refused"]) == 90
+
+
+def test_no_more_of_an_object_is_read_than_shows_that_it_is_too_large(
+    handle_with_bucket: Handle, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes | None] = []
+    get = Bucket.get
+
+    def record(self: Bucket, *arguments: Any) -> bytes | None:
+        read.append(get(self, *arguments))
+        return read[-1]
+
+    monkeypatch.setattr(Bucket, "get", record)
+    handle_with_bucket(upload(b"\n" * 2_000_000))
+    assert read == [b"\n" * 1_000_001]
+
+
+def test_a_report_is_json(handle_with_bucket: Handle, bucket: Any, upload: Upload) -> None:
+    handle_with_bucket(upload('{"range": "1"}'))
+    (stored,) = bucket.objects.filter(Prefix="results/")
+    assert stored.get()["ContentType"] == "application/json"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_client_gives_up_before_the_invocation_does() -> None:
+    config = _make_client().meta.config
+    assert config.connect_timeout == 1
+    assert config.read_timeout == 5
+    assert config.max_pool_connections == 10
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}

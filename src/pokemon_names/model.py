@@ -201,7 +201,7 @@ def _shown(given: object) -> str:
 
 def _to_json(given: object) -> str:
     try:
-        return json.dumps(given, default=str)
+        return json.dumps(given)
     except RecursionError:  # a message's JSON can be nested just less deeply than json.loads allows
         return "JSON nested too deeply"
 

@@ -14,7 +14,8 @@
     any other status but 2xx                   bad_status    permanent      1
     no TLS, or a certificate not accepted      unreachable   fatal          1
 
-The last column is what the report counts: pyreqwest itself retries a refused request twice.
+The last column is what the report counts. pyreqwest itself retries a refused request twice, and
+does not say so where a retry brings the response.
 """
 
 from datetime import UTC, datetime
@@ -125,7 +126,7 @@ def _text(response: httpx.Response) -> str:
 
 def _retry_after(response: httpx.Response) -> float | None:
     """Return the header's seconds, which it gives as such or as a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("Retry-After", "")
+    value = response.headers["Retry-After"]
     if value.isdecimal():
         return float(value)
     try:

@@ -94,7 +94,7 @@ def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
 def _to_httpx(
     response: BaseResponse, body: bytes, begun: float, max_body_bytes: int
 ) -> httpx.Response:
-    """Return the response with its body, and of its headers what is of use here."""
+    """Return the response with its body, and of its headers what is of use: always the same."""
     return httpx.Response(
         response.status,
         headers={"Retry-After": _header(response, "Retry-After")},
