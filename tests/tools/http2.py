@@ -72,8 +72,10 @@ class Connection(asyncio.Protocol):
 
     def answer(self, stream: int, number: int) -> None:
         self.answered += 1
-        self.h2.send_headers(stream, JSON)
-        body = BODIES[number]
+        self.respond(stream, 200, BODIES[number])
+
+    def respond(self, stream: int, status: int, body: bytes, **headers: str) -> None:
+        self.h2.send_headers(stream, [(":status", str(status)), *headers.items()])
         for start in range(0, len(body), FRAME):
             self.h2.send_data(stream, body[start : start + FRAME])
         self.h2.end_stream(stream)

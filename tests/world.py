@@ -1,0 +1,297 @@
+"""The function's process, and its PokeAPI, whose weather and network a test changes at any time."""
+
+import asyncio
+import json
+import math
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from select import select
+from subprocess import PIPE
+from typing import Any
+
+from anyio.from_thread import start_blocking_portal
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+
+from pokemon_names.model import STRATEGIES
+from tests.conftest import ROOT, http_event, sample
+from tests.tools.connections import close, settle
+from tests.tools.http2 import Connection, Http2Server, serving_http2
+from tests.tools.pokeapi import PokeAPI, answers, serving
+from tests.tools.pokeapi.answers import Answer
+from tests.tools.pokeapi.bodies import Pokemon, list_entry, pokemon
+from tests.tools.pokeapi.faults import FAULTS
+from tests.tools.pokeapi.server import bound
+from tests.tools.pokeapi.weather import Weather
+from tests.tools.relay import Relay
+
+LIST = PokeAPI.LIST
+NUMBERS = range(1, 7)
+NAMES = {number: pokemon()[number].name for number in range(1, 5)}
+
+ANSWERS: dict[str, Answer] = {
+    **FAULTS,
+    "busy": answers.status(429, retry_after=3600),
+    "elsewhere": answers.elsewhere,
+    "short_gzip": answers.short_gzip,
+    "stuck": answers.stuck,
+}
+FINAL = {"bomb", "elsewhere"}
+SILENT = {"silence", "drip", "stuck"}
+GOOD = ["up", "limit", "rate"]
+DOWN = ["429", "busy", "503", "reset", "silence", "refuse"]
+
+HTTP2_STATUSES = {
+    "429": (429, {"retry-after": "0"}),
+    "500": (500, {}),
+    "503": (503, {}),
+    "busy": (429, {"retry-after": "3600"}),
+    "elsewhere": (302, {"location": "https://example.org/"}),
+    "not_json": (200, {}),
+}
+# Over HTTP/2, "reset" ends the connection of all, and "truncated" resets a stream.
+HTTP2_FAULTS = [*HTTP2_STATUSES, "reset", "truncated", "silence", "stuck"]
+
+# What only a mistake prints.
+TROUBLE = re.compile(r".*(?:Traceback|Exception ignored|never retrieved|Warning).*")
+
+
+class Sky(Weather):
+    """The weather: `kind` is what all numbers meet, `hostile` what some do, so many times.
+
+    After so many requests, the `change` is called once; those that come after the reply, and so
+    are not watched, do not count.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = Weather({"limit": 300})
+        self.requests = 0
+        self.is_watched = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.pokemon: dict[int, Pokemon] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        self.kind = "up"
+        self.delay = 0.0
+        self.hostile: dict[int, tuple[str, float]] = {}
+        self.change_after = math.inf
+        self.change: Callable[[], None] = lambda: None
+        self.changed_kind: str | None = None
+
+    def meet(self, number: int) -> str | None:
+        """Return the fault that a request meets, or None."""
+        self.loop = asyncio.get_running_loop()
+        self.requests += 1
+        if self.is_watched:
+            self.change_after -= 1
+            if self.change_after == 0:
+                self.change()
+        if self.kind == "limit" and self.requests % 2:
+            return "429"
+        if self.kind == "rate" and self.rate.next(""):
+            return "503"
+        if self.kind not in GOOD:
+            return "503" if self.kind == "refuse" else self.kind
+        fault, times = self.hostile.get(number, ("", 0))
+        if not times:
+            return None
+        self.hostile[number] = (fault, times - 1)
+        return fault
+
+    def next(self, path: str) -> Answer | None:
+        key = path.rstrip("/").rpartition("/")[2]
+        fault = self.meet(int(key) if key.isdecimal() else LIST)
+        return ANSWERS.get(fault or "")
+
+    def behave(self, connection: Connection, stream: int, number: int) -> None:
+        """Answer by HTTP/2."""
+        fault = self.meet(number)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.delay, self._answer, connection, stream, number, fault)
+
+    def _answer(self, connection: Connection, stream: int, number: int, fault: str | None) -> None:
+        if connection.transport.is_closing():
+            return
+        with suppress(ProtocolError):  # the client has given the stream up
+            self._respond(connection, stream, number, fault)
+        connection.flush()
+
+    def _respond(self, connection: Connection, stream: int, number: int, fault: str | None) -> None:
+        match fault:
+            case "reset":
+                connection.transport.abort()
+            case "stuck" | "truncated":
+                connection.begin(stream)
+                if fault == "truncated":
+                    connection.reset(stream, ErrorCodes.INTERNAL_ERROR)
+            case None:
+                body = self.body(number)
+                connection.respond(stream, 200 if body else 404, body)
+            case "silence":
+                pass
+            case _:
+                status, headers = HTTP2_STATUSES[fault]
+                connection.respond(stream, status, b"<html>", **headers)
+
+    def body(self, number: int) -> bytes:
+        """Return the body for a number or the list of all, empty where there is none."""
+        if number == LIST:
+            return json.dumps({"results": list(map(list_entry, self.pokemon.values()))}).encode()
+        if number in self.pokemon:
+            return json.dumps({"name": self.pokemon[number].name}).encode()
+        return b""
+
+
+class World:
+    """The process, its PokeAPI and the relay between them."""
+
+    def __init__(self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None) -> None:
+        self.sky = Sky()
+        self.is_http2 = tls is not None
+        self.faults = list(ANSWERS)
+        self.service = PokeAPI(weather=self.sky)
+        if tls:
+            self.faults = HTTP2_FAULTS
+            server = Http2Server()
+            server.behave = self.sky.behave
+            port = stack.enter_context(serving_http2(server, tls))
+        else:
+            port = stack.enter_context(serving(self.service))
+        self.relay = Relay(port)
+        self._thread = stack.enter_context(start_blocking_portal())
+        # A socket that does not listen keeps the port while connections are refused.
+        self._port = stack.enter_context(bound("127.0.0.1", 0)).getsockname()[1]
+        self._listening: asyncio.Server | None = None
+        self.accept()
+        stack.callback(self._stop)
+        self._log = log
+        host = "https://localhost" if tls else "http://127.0.0.1"
+        self._process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "tests.tools.environment"],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": "src",
+                    "POKEAPI_URL": f"{host}:{self._port}/api/v2",
+                },
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=stack.enter_context(log.open("a")),
+                text=True,
+                bufsize=1,
+            )
+        )
+        self.is_frozen = False
+        self._pid = self.ask("begin")
+        stack.callback(os.kill, self._pid, signal.SIGKILL)
+        self._at_first = self._warm_up()
+        self.calm()
+
+    def ask(self, function: str, **arguments: Any) -> Any:
+        """Return what a function of the process returns."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([function, arguments]) + "\n")
+        self.thaw()
+        assert select([self._process.stdout], [], [], 60)[0], "no reply"
+        return json.loads(self._process.stdout.readline())
+
+    def freeze(self) -> None:
+        self.is_frozen = True
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.is_frozen:
+            self.is_frozen = False
+            os.kill(self._pid, signal.SIGCONT)
+
+    def count(self) -> int:
+        """Return how many requests have come, those that are on their way among them."""
+        for _ in range(2):
+            self._thread.call(settle)
+            if self.sky.loop:
+                asyncio.run_coroutine_threadsafe(settle(), self.sky.loop).result()
+        return self.sky.requests if self.is_http2 else self.service.requests
+
+    def end_connections(self, how: str) -> None:
+        getattr(self.relay, how)()
+        self._thread.call(settle)
+
+    def turn(self, kind: str) -> None:
+        """Let the weather be of this kind."""
+        self.sky.kind = kind
+        if kind != "refuse":
+            self.accept()
+        elif self._listening:
+            self._thread.call(close, self._listening)
+            self._listening = None
+            self.end_connections("reset")
+
+    def accept(self) -> None:
+        if not self._listening:
+            self._listening = self._thread.call(self.relay.listen, self._port)
+
+    def calm(self) -> None:
+        """End all connections, and see that the process has nothing left of the example."""
+        self.sky.clear()
+        self.turn("up")
+        self.name(NAMES)
+        self.ask("begin")
+        left = self._left()
+        assert left["sockets"] == left["tasks"] == left["threads"] == 0
+        assert left["files"] <= self._at_first["files"]
+        assert left["objects"] <= self._at_first["objects"] + 1000
+        assert left["kilobytes"] <= self._at_first["kilobytes"] * 1.2
+        assert not TROUBLE.findall(self._log.read_text(encoding="utf-8"))
+        os.truncate(self._log, 0)
+        self.relay.connections.clear()
+
+    def name(self, names: Mapping[int, str]) -> None:
+        """Let there be these Pokémon alone."""
+        self.sky.pokemon = {
+            number: pokemon()[number]._replace(name=name) for number, name in names.items()
+        }
+        self.service.pokemon = self.sky.pokemon
+
+    def _left(self) -> dict[str, int]:
+        """Return what is left, once the process has noticed that its connections have ended."""
+        for _ in range(1000):
+            self.end_connections("reset")
+            left: dict[str, int] = self.ask("left")
+            if left["sockets"] == 0:
+                break
+        return left
+
+    def _warm_up(self) -> dict[str, int]:
+        self.sky.kind = "not_json" if self.is_http2 else "bomb"
+        for strategy in STRATEGIES:
+            request = {"range": "1-6", "strategy": strategy}
+            for event in request, http_event("/pokemon", **request), sqs_event([request]):
+                self.ask("invoke", event=event, seconds=30, now=0, silence=11, straggler=5)
+        return self._left()
+
+    def _stop(self) -> None:
+        self.accept()
+        assert self._listening
+        self._thread.call(close, self._listening)
+        self._thread.call(self.relay.stop)
+
+
+def sqs_event(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the event of a batch of messages, each with its index as its id."""
+    message = sample("sqs")["Records"][0]
+    records = [
+        message | {"messageId": str(index), "body": json.dumps(request)}
+        for index, request in enumerate(requests)
+    ]
+    return {"Records": records}
