@@ -6,11 +6,10 @@ CONFIG ?= default
 # whatever it contains. Make itself exports the variables of its command line.
 export EVENT ?= events/direct.json
 export DELAY ?= 0.05
-export TO ?= $(VENV)/race.html
 
 # Without this, a mistyped variable would be ignored, or replace one of this file's own.
-known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS OPEN PAIRS PARAMETERS PORT PYTHON \
-	RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
+known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES OPEN PAIRS \
+	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
 upper = $(filter $(shell echo '$(variable)' | tr a-z A-Z),$(known))
 advice = $(if $(upper),write $(upper)=$(value $(variable)),only $(known))
 $(foreach variable,$(filter-out $(known),$(.VARIABLES)), \
@@ -27,8 +26,8 @@ pytest = $(if $(word 2,$(CURDIR)),$(error The tests need a path without a space,
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: help run race serve test fuzz test-sam test-browser check format build deploy docs pokeapi
-.PHONY: bench audit lock clean docker-runs chromium-runs bench-tools
+.PHONY: help run race serve test fuzz test-sam test-browser check format build deploy docs
+.PHONY: pokeapi bench soak audit lock clean docker-runs chromium-runs bench-tools
 .NOTPARALLEL:
 
 help:  ## this list
@@ -56,7 +55,8 @@ run: $(VENV)/run  ## the names of a range
 race: $(VENV)/run  ## a race of all strategies, as text and as a page
 	$(if $(STRATEGY),$(error STRATEGY is for make run, make race takes STRATEGIES=gather,sync))
 	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(function) $(range) \
-		$(if $(STRATEGIES),--strategies="$$STRATEGIES") $(if $(call on,OPEN),--open) -- "$$TO"
+		$(if $(STRATEGIES),--strategies="$$STRATEGIES") $(if $(call on,OPEN),--open) \
+		-- "$${TO:-$(VENV)/race.html}"
 
 # HOST= PORT= DELAY= FAULTS= SEED= WEATHER= LIVE=1 LOGS=1. Without `exec`, make reports the Ctrl-C.
 serve: $(VENV)/run  ## the API and its pages by HTTP, until Ctrl-C
@@ -134,6 +134,11 @@ bench: export PATH := $(PATH):/usr/sbin
 bench: bench-tools $(VENV)/test  ## the function against its peers, over TLS and a round trip
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
 		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
+
+# MINUTES=10 SEED= TO=soak.svg. With violations it is an error.
+soak: $(VENV)/run  ## the warm function in random weather for MINUTES=60, drawn; Linux
+	@PYTHONPATH=src exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
+		$(if $(SEED),--seed="$$SEED") -- "$${TO:-$(VENV)/soak.svg}"
 
 bench-tools:
 	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { \

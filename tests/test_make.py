@@ -98,6 +98,8 @@ def test_a_dollar_is_written_twice_as_always_in_make(environment: Path) -> None:
         (["run", "EVENT=no such.json"], "EVENT: got 'no such.json', allowed: a file that holds "),
         (["run", "DELAY=-1"], "DELAY: got '-1', allowed: seconds from 0 on, such as 0.05"),
         (["race", "TO=race.pdf"], "TO: got 'race.pdf', allowed: a file that can be written, "),
+        (["soak", "MINUTES=61"], "MINUTES: got '61', allowed: minutes from 0 to 60, such as 10"),
+        (["soak", "TO=soak.html"], "TO: got 'soak.html', allowed: a file that can be written, "),
         (["pokeapi", "HOST=-h"], "HOST: got '-h', allowed: an address of this machine"),
         (["serve", "PORT=x"], "PORT: got 'x', allowed: 0 to 65535, such as 3000"),
     ],
@@ -149,6 +151,12 @@ def test_the_page_is_in_the_virtual_environment(environment: Path) -> None:
     done = make(environment, "race", "RANGE=1", "STRATEGIES=index")
     assert done.returncode == 0
     assert (environment / "race.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_soak_is_drawn_in_the_virtual_environment(environment: Path) -> None:
+    done = make(environment, "soak", "MINUTES=0", "SEED=127")
+    assert "\nviolations   0\n" in done.stdout
+    assert (environment / "soak.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
 def test_bodies_can_come_from_the_environment(environment: Path, tmp_path: Path) -> None:
@@ -393,6 +401,12 @@ def test_a_folder_without_bodies(mistake: Mistake, tmp_path: Path, module: str) 
 def test_the_benchs_pairs(mistake: Mistake, given: str) -> None:
     line = mistake("bench.__main__", f"--pairs={given}")
     assert line == f"PAIRS: got '{given}', allowed: a whole number from 1 on, such as 5"
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "60.1", "nan"])
+def test_the_minutes_of_the_soak(mistake: Mistake, given: str) -> None:
+    line = mistake("soak", f"--minutes={given}", "soak.svg")
+    assert line == f"MINUTES: got '{given}', allowed: minutes from 0 to 60, such as 10"
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", '"text"', '{"a":' * 100_000])

@@ -5,7 +5,7 @@ import errno
 import math
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -58,11 +58,11 @@ def event_file(text: str) -> dict[str, Any]:
         raise Mistake(text, allowed) from None
 
 
-def page_file(text: str) -> Path:
+def page_file(text: str, endings: Sequence[str] = (".html", ".svg")) -> Path:
     """Return the file of a page or its picture, once it is known that it can be written."""
     path = Path(text)
-    allowed = "a file that can be written, with a name that ends in .html or .svg"
-    if path.suffix not in {".html", ".svg"}:
+    allowed = f"a file that can be written, with a name that ends in {' or '.join(endings)}"
+    if path.suffix not in endings:
         raise Mistake(text, allowed)
     is_new = not path.exists()
     try:
