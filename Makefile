@@ -8,7 +8,7 @@ export EVENT ?= events/direct.json
 export DELAY ?= 0.05
 
 # Without this, a mistyped variable would be ignored, or replace one of this file's own.
-known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES OPEN PAIRS \
+known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
 	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
 upper = $(filter $(shell echo '$(variable)' | tr a-z A-Z),$(known))
 advice = $(if $(upper),write $(upper)=$(value $(variable)),only $(known))
@@ -26,7 +26,7 @@ pytest = $(if $(word 2,$(CURDIR)),$(error The tests need a path without a space,
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
-.PHONY: help run race serve test fuzz test-sam test-browser check format build deploy docs
+.PHONY: help run race serve test fuzz mutants test-sam test-browser check format build deploy docs
 .PHONY: pokeapi bench soak audit lock clean docker-runs chromium-runs bench-tools
 .NOTPARALLEL:
 
@@ -68,6 +68,11 @@ test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with 
 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
 	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)
+
+# MODULE=fetching/retry, or a folder. Without one it takes hours.
+mutants: $(VENV)/mutants  ## mutants of the source that no test notices
+	@PYTHONPATH=src $(VENV)/mutmut/bin/python -m tests.tools.mutants \
+		$(if $(MODULE),--module="$$MODULE")
 
 test-sam: docker-runs chromium-runs $(VENV)/sam  ## the package in `sam local`; needs Docker
 	SAM=$(VENV)/sam-cli/bin/sam $(pytest) -m sam $(ARGS)
@@ -157,9 +162,11 @@ lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for t
 	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
 	$(compile) --generate-hashes pyproject.toml --group test --output-file tests/requirements.txt
 	$(compile) --group sam --output-file tests/requirements-sam.txt
+	$(compile) --constraint tests/requirements.txt pyproject.toml --group mutants \
+		--output-file tests/requirements-mutants.txt
 
 clean:  ## remove what the others have made
-	rm -rf $(VENV) .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What is installed is marked last, so that an installation is repeated until it is complete. Where
 # there is no wheel for a platform, pip would compile, which takes Rust and minutes.
@@ -175,6 +182,12 @@ $(VENV)/sam: tests/requirements-sam.txt | $(bin)/pip
 	@echo 'Installing SAM into $(VENV)/sam-cli, once …' >&2
 	@$(PYTHON) -m venv --clear $(VENV)/sam-cli
 	@$(call install,$(VENV)/sam-cli/bin/pip)
+	@touch $@
+
+$(VENV)/mutants: tests/requirements-mutants.txt | $(bin)/pip
+	@echo 'Installing mutmut into $(VENV)/mutmut, once …' >&2
+	@$(PYTHON) -m venv --clear $(VENV)/mutmut
+	@$(call install,$(VENV)/mutmut/bin/pip)
 	@touch $@
 
 install = $(1) install $(2) --retries 2 --disable-pip-version-check \

@@ -409,6 +409,12 @@ def test_the_minutes_of_the_soak(mistake: Mistake, given: str) -> None:
     assert line == f"MINUTES: got '{given}', allowed: minutes from 0 to 60, such as 10"
 
 
+def test_the_module_of_the_mutants(mistake: Mistake) -> None:
+    line = mistake("mutants", "--module=retry")
+    allowed = "a module or a folder in src/pokemon_names, such as fetching/retry"
+    assert line == f"MODULE: got 'retry', allowed: {allowed}"
+
+
 @pytest.mark.parametrize("content", [None, "", "{", "[1]", '"text"', '{"a":' * 100_000])
 def test_an_event_that_is_none(mistake: Mistake, tmp_path: Path, content: str | None) -> None:
     event = tmp_path / "event.json"

@@ -1,0 +1,106 @@
+"""Run the tests against mutants of the source, by mutmut, and list those that no test notices.
+
+mutmut changes the inside of functions. It leaves decorated functions, and the constants of modules
+and classes. A mutant that makes no difference is in equivalent.toml, with the reason.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.tools.options import Mistake, Parser
+
+PACKAGE = Path("src/pokemon_names")
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+NOTICED = {"killed", "timeout", "segfault"}
+MUTMUT = (sys.executable, "-m", "mutmut")
+# mutmut runs pytest in its folder mutants/, and stores there how long each test took.
+STATISTICS = Path("mutmut-stats.json")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the module's own tests first, and the quick ones: the first that fails ends the run."""
+    if STATISTICS.exists():
+        seconds = json.loads(STATISTICS.read_text(encoding="utf-8"))["duration_by_test"]
+        own = f"test_{own_name(os.environ.get('MUTANT_UNDER_TEST', ''))}"
+        items.sort(key=lambda item: (own not in item.nodeid, seconds.get(item.nodeid, 0.0)))
+
+
+def main() -> None:
+    parser = Parser(prog="python -m tests.tools.mutants", description=__doc__)
+    parser.add_argument("--module", type=module, default="", help="such as fetching/retry")
+    pattern = f"{parser.parse_args().module}.*"
+    if subprocess.run([*MUTMUT, "run", pattern], check=False).returncode:
+        sys.exit(
+            "mutmut failed, and says above when; if in a run of the tests, `make test` says why"
+        )
+    outcomes = dict(outcomes_of(pattern))
+    unnoticed = [change(mutant) for mutant, outcome in outcomes.items() if outcome not in NOTICED]
+    by_reason = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    equivalent = {change for changes in by_reason.values() for change in changes}
+    left = [change for change in unnoticed if change not in equivalent]
+    for found in left:
+        print(found)
+    print(
+        f"{len(outcomes):,} mutants: {len(outcomes) - len(unnoticed):,} noticed, "
+        f"{len(unnoticed) - len(left):,} equivalent, {len(left):,} not noticed"
+    )
+    sys.exit(bool(left))
+
+
+def module(given: str) -> str:
+    """Return the name of a module or a folder of the package; nothing is the whole package."""
+    path = PACKAGE / given.removesuffix(".py")
+    if not (path.is_dir() or path.with_suffix(".py").is_file()):
+        raise Mistake(given, f"a module or a folder in {PACKAGE}, such as fetching/retry")
+    return ".".join(path.relative_to(PACKAGE.parent).parts)
+
+
+def outcomes_of(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield the mutants whose names match, and what became of each."""
+    for line in mutmut("results", "--all", "true"):
+        mutant, _, outcome = line.strip().partition(": ")
+        if fnmatch(mutant, pattern):
+            yield mutant, outcome
+
+
+def change(mutant: str) -> str:
+    """Return in a line what a mutant changes, as equivalent.toml has it."""
+    removed = []
+    added = []
+    for line in mutmut("show", mutant)[3:]:  # after its name and the names of the files
+        if line.startswith("-"):
+            removed += line[1:].split()
+        elif line.startswith("+"):
+            added += line[1:].split()
+    return f"{function(mutant)}: {' '.join(removed)} => {' '.join(added)}"
+
+
+def own_name(mutant: str) -> str:
+    """Return the last part of the name of a mutant's module, such as cache."""
+    module, _, _ = mutant.partition("__mutmut_")[0].rpartition(".")
+    return module.rpartition(".")[2]
+
+
+def function(mutant: str) -> str:
+    """Return the function that a mutant is of, such as fetching.cache.Cache.load."""
+    module, _, mangled = mutant.partition("__mutmut_")[0].rpartition(".")
+    name = mangled.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    return f"{module.removeprefix('pokemon_names.')}.{name}"
+
+
+def mutmut(*arguments: str) -> list[str]:
+    """Return the lines that a command of mutmut's prints."""
+    done = subprocess.run([*MUTMUT, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    main()
