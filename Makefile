@@ -177,17 +177,15 @@ $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@$(call install,$(bin)/pip,--only-binary :all:)
 	@touch $@
 
-# By itself, because it pins much. Its watchdog has no wheel for Python 3.14 on macOS.
-$(VENV)/sam: tests/requirements-sam.txt | $(bin)/pip
-	@echo 'Installing SAM into $(VENV)/sam-cli, once …' >&2
-	@$(PYTHON) -m venv --clear $(VENV)/sam-cli
-	@$(call install,$(VENV)/sam-cli/bin/pip)
-	@touch $@
-
-$(VENV)/mutants: tests/requirements-mutants.txt | $(bin)/pip
-	@echo 'Installing mutmut into $(VENV)/mutmut, once …' >&2
-	@$(PYTHON) -m venv --clear $(VENV)/mutmut
-	@$(call install,$(VENV)/mutmut/bin/pip)
+# By themselves, because they pin much. SAM's watchdog has no wheel for Python 3.14 on macOS.
+$(VENV)/sam: own = sam-cli
+$(VENV)/sam: tests/requirements-sam.txt
+$(VENV)/mutants: own = mutmut
+$(VENV)/mutants: tests/requirements-mutants.txt
+$(VENV)/sam $(VENV)/mutants: | $(bin)/pip
+	@echo 'Installing $(own) into $(VENV)/$(own), once …' >&2
+	@$(PYTHON) -m venv --clear $(VENV)/$(own)
+	@$(call install,$(VENV)/$(own)/bin/pip)
 	@touch $@
 
 install = $(1) install $(2) --retries 2 --disable-pip-version-check \

@@ -5,21 +5,20 @@ from html.parser import HTMLParser
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, Found
 from pokemon_names.report import Report
 from pokemon_names.views import pages
 from tests.conftest import make_request
+from tests.test_svg import Picture
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;"
 
 
-class Page(SingleFileSnapshotExtension):
-    """A page stored in __snapshots__, anew by `make test ARGS='FILE --snapshot-update'`."""
+class Page(Picture):
+    """The same of a page."""
 
     file_extension = "html"
-    _write_mode = WriteMode.TEXT
 
 
 class Tags(HTMLParser):

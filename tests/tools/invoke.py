@@ -22,7 +22,7 @@ class Context:
     memory_limit_in_mb: int = 1769
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:PokemonNames"
     aws_request_id: str = "8f5a3c1e-2b7d-4e6f-9a0b-1c2d3e4f5a6b"
-    seconds: float = float(os.environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "30"))
+    seconds: float = float(os.environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "30"))  # `sam local`'s
 
     def get_remaining_time_in_millis(self) -> int:
         return int(self.seconds * 1000)

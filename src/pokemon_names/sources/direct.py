@@ -37,7 +37,7 @@ class Direct(Source[Any]):
 def _check_service(event: Event) -> None:
     """Raise InvalidRequest for the event of a service that is not served.
 
-    The refusal has the names of its fields, not their values: an authorizer's has a token.
+    The refusal has the names of its fields, not their values: there may be a token in one.
     """
     match event:
         case {"Records": [{"eventSource": given}, *_]} | {"Records": given}:
