@@ -41,7 +41,7 @@ def _decompress_gzip(body: bytes, limit: int) -> bytes | bytearray:
     size = int.from_bytes(body[-4:], "little")
     has_one_member = body.find(_MEMBER, 1) == -1
     if has_one_member and 0 < size <= limit:
-        with suppress(DeflateError, ValueError):  # zlib says what is wrong
+        with suppress(DeflateError):  # zlib says what is wrong
             return gzip_decompress(body, size)
     return _decompress_members(body, limit)
 

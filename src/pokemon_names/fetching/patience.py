@@ -37,7 +37,6 @@ class Patience:
         self._downloads = downloads
         self._window = window
         self._straggler_timeout = straggler_timeout
-        self._started_at = now
         self._settled_at = now
         self._looked_at = now
         self._woke_at = now
@@ -64,7 +63,7 @@ class Patience:
             last_at = max(self._settled_at, woke_at)
             ends_at = last_at + self._straggler_timeout
         else:
-            last_at = max(self._started_at, self._window.answered_at, woke_at)
+            last_at = max(self._window.answered_at, woke_at)
             ends_at = max(last_at + SILENCE_TIMEOUT, self._promised_at + PROMISE_TIMEOUT)
         return min(self.deadline, ends_at) - monotonic()
 
@@ -85,7 +84,7 @@ class Patience:
         return all(download.attempts for download in left)
 
     def _note_freeze(self) -> float:
-        """Return when the environment was last seen to have been frozen: that is not silence."""
+        """Return when silence may begin: at the fetch's start, or at the end of the last freeze."""
         now = monotonic()
         if now - self._looked_at > LONG_GLANCE:
             self._woke_at = now
