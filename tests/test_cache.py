@@ -9,7 +9,7 @@ from pokemon_names.fetching import cache as cache_module
 from pokemon_names.fetching import patience
 from pokemon_names.fetching.cache import Cache, Names, OnError
 from pokemon_names.model import CachedName, Failure, Found
-from tests.conftest import Handle, LoadApp, every_strategy, fetch_range
+from tests.conftest import Handle, LoadApp, every_strategy, failures_of, fetch_range
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -74,6 +74,15 @@ async def test_a_fresh_request_skips_the_cache_and_refreshes_it(
     assert fresh.results == [Found(1, "bulbasaur-2")]
     assert cached.results == [Found(1, "bulbasaur-2")]
     assert pokeapi.requests == 2
+
+
+async def test_a_fresh_request_that_fails_is_not_served_from_the_cache(
+    pokeapi: PokeAPI, url: str, cache: Cache
+) -> None:
+    await fetch_range(url, cache=cache, range="1")
+    pokeapi.answers[1] = DOWN
+    fetched = await fetch_range(url, cache=cache, range="1", fresh=True)
+    assert [failure.reason for failure in failures_of(fetched)] == ["bad_status"]
 
 
 async def test_a_name_is_fresh_for_the_caches_seconds(
@@ -158,6 +167,16 @@ async def test_memory_is_bounded_and_the_oldest_are_forgotten_first(
     assert pokeapi.requests == 21
 
 
+async def test_a_name_that_is_fetched_again_is_among_the_newest(
+    url: str, clock: Clock, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache_module, "MAX_IN_MEMORY", 3)
+    await fetch_range(url, cache=cache, range="1-3")
+    clock.now += WEEK
+    await fetch_range(url, cache=cache, range="1,4")
+    assert (await fetch_range(url, cache=cache, range="1")).cached == 1
+
+
 def test_a_warm_environment_knows_all_names_while_pokeapi_is_down(
     pokeapi: PokeAPI, handle: Handle
 ) -> None:
@@ -184,17 +203,18 @@ def test_a_warm_environment_knows_all_names_even_where_they_have_expired(
 
 
 class Known:
-    """A table that has every number's name, and notes which numbers it is asked for."""
+    """A table that has every number's name, and notes what it is asked for and what it gets."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
+        self.saved: list[str | None] = []
 
     def load(self, numbers: Sequence[int], _: OnError) -> Names:
         self.asked.append(list(numbers))
         return {number: CachedName("missingno", 2_000_000_000.0) for number in numbers}
 
-    def save(self, names: Names, on_error: OnError) -> None:
-        """Store nothing."""
+    def save(self, names: Names, _: OnError) -> None:
+        self.saved += [cached.name for cached in names.values()]
 
 
 async def test_a_name_that_has_just_expired_is_looked_up_in_the_table(clock: Clock) -> None:
@@ -215,3 +235,23 @@ async def test_the_table_is_asked_while_there_is_time(
     table = Known()
     await Cache(WEEK, table, clock=clock).load([1], monotonic() + seconds)
     assert table.asked == asked
+
+
+@pytest.mark.parametrize(("later", "times"), [(0, 1), (DAY, 1), (DAY + 1, 2)])
+async def test_a_name_that_has_not_changed_is_saved_once_a_day(
+    clock: Clock, later: float, times: int
+) -> None:
+    table = Known()
+    cache = Cache(WEEK, table, clock=clock)
+    await cache.save([Found(1, "bulbasaur")])
+    clock.now += later
+    await cache.save([Found(1, "bulbasaur")])
+    assert table.saved == ["bulbasaur"] * times
+
+
+async def test_a_name_that_has_changed_is_saved_at_once(clock: Clock) -> None:
+    table = Known()
+    cache = Cache(WEEK, table, clock=clock)
+    await cache.save([Found(1, "bulbasaur")])
+    await cache.save([Found(1, "ivysaur")])
+    assert table.saved == ["bulbasaur", "ivysaur"]

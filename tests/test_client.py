@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from pokemon_names import __version__
+from pokemon_names.fetching import client
 from pokemon_names.fetching.client import Clients
 from pokemon_names.model import STRATEGIES
 from tests.conftest import both_clients, failures_of, fetch_range, names_of
@@ -18,6 +19,27 @@ def test_the_user_agent_names_the_project_and_its_version(pokeapi: PokeAPI, url:
     for strategy in STRATEGIES:
         asyncio.run(fetch_range(clients, range="1-2", strategy=strategy))
     assert pokeapi.agents == {f"pokemon-names/{__version__}"}
+
+
+async def test_a_request_asks_for_gzip_and_has_no_timeout_of_httpx(url: str) -> None:
+    request = (await Clients(url).get("pokemon/1")).request
+    assert request.headers["Accept-Encoding"] == "gzip"
+    assert set(request.extensions["timeout"].values()) == {None}
+
+
+async def test_the_base_url_may_end_in_a_slash(url: str) -> None:
+    assert names_of(await fetch_range(f"{url}/", range="1")) == ["bulbasaur"]
+
+
+async def test_the_last_requests_are_stored_and_sent_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_MAX_REQUESTS", 1)
+    clients = Clients(url)
+    stored = (await clients.get("pokemon/1")).request
+    assert (await clients.get("pokemon/1")).request is stored
+    await clients.get("pokemon/2")
+    assert (await clients.get("pokemon/1")).request is not stored
 
 
 def test_connections_stay_warm_from_one_event_loop_to_the_next(pokeapi: PokeAPI, url: str) -> None:
@@ -84,6 +106,14 @@ async def test_every_legal_spelling_of_gzip_is_accepted(
     assert names_of(await fetch_range(url, range="151", strategy=strategy)) == ["mew"]
 
 
+@both_clients
+async def test_a_header_that_is_no_ascii_is_ignored(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    pokeapi.answers[151] = answers.encoded("é", MEW)
+    assert names_of(await fetch_range(url, range="151", strategy=strategy)) == ["mew"]
+
+
 async def test_members_of_equal_size_are_all_decompressed(pokeapi: PokeAPI, url: str) -> None:
     half = len(MEW) // 2
     parts = [MEW[:half], MEW[half:-1], MEW[-1:].ljust(half)]
@@ -97,11 +127,27 @@ async def test_what_follows_the_last_member_is_ignored(pokeapi: PokeAPI, url: st
     assert names_of(await fetch_range(url, range="151")) == ["mew"]
 
 
+async def test_a_body_may_be_larger_while_it_is_compressed(pokeapi: PokeAPI, url: str) -> None:
+    body = gzip.compress(MEW, compresslevel=0)
+    pokeapi.answers[151] = answers.encoded("gzip", body)
+    assert names_of(await fetch_range(Clients(url, len(body)), range="151")) == ["mew"]
+
+
 UNREADABLE_BODIES = {
-    "another": (
+    "Brotli": (
         "br",
         b"\x0b\x07\x80",
         "the Content-Encoding is br, and only gzip is accepted",
+    ),
+    "Zstandard": (
+        "zstd",
+        b"\x28\xb5\x2f\xfd",
+        "the Content-Encoding is zstd, and only gzip is accepted",
+    ),
+    "deflate": (
+        "deflate",
+        b"\x78\x9c",
+        "the Content-Encoding is deflate, and only gzip is accepted",
     ),
     "several": (
         "gzip, br",

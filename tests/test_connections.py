@@ -17,6 +17,7 @@ from itertools import product
 from subprocess import PIPE
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
@@ -24,7 +25,8 @@ from h2.errors import ErrorCodes
 
 from pokemon_names.fetching import connections, patience, retry
 from pokemon_names.fetching.client import Clients
-from pokemon_names.model import STRATEGIES, Fetched, Found
+from pokemon_names.fetching.errors import NotProcessedError
+from pokemon_names.model import STRATEGIES, Failure, Fetched, Found
 from tests.conftest import (
     both_clients,
     every_strategy,
@@ -101,6 +103,14 @@ def test_the_first_call_makes_one_connection_and_the_next_none(
 
 
 @both_clients
+def test_a_megabyte_of_each_body_may_come_at_once(network: Network, strategy: str) -> None:
+    network.call(Clients(network.url), 1, strategy=strategy)
+    (connection,) = network.server.connections
+    assert connection.h2.remote_settings.initial_window_size == 1024 * 1024
+    assert connection.h2.outbound_flow_control_window > 15 * 1024 * 1024
+
+
+@both_clients
 @pytest.mark.parametrize("alpn", [None, ["http/1.1"]])
 def test_a_server_with_tls_but_without_http_2(
     tls: ssl.SSLContext, strategy: str, alpn: list[str] | None
@@ -114,6 +124,25 @@ def test_a_server_with_tls_but_without_http_2(
         assert len(names_of(first)) == pokeapi.requests == 20
         second = asyncio.run(fetch_range(clients, range="1-20", strategy=strategy))
         assert len(names_of(second)) == len(second.attempts) == 20  # without a try of HTTP/2
+
+
+@both_clients
+def test_a_server_without_http_2_costs_one_connection(tls: ssl.SSLContext, strategy: str) -> None:
+    tls.set_alpn_protocols(["http/1.1"])
+    with serving(PokeAPI(), ssl_context=tls) as port:
+        relay = Relay(port)
+        with relaying(relay) as relay_port:
+            clients = Clients(f"https://localhost:{relay_port}/api/v2")
+            with pytest.raises(NotProcessedError, match="frame with invalid size"):
+                asyncio.run(get(clients, strategy))
+            assert asyncio.run(get(clients, strategy)).is_success
+    assert len(relay.connections) == 2
+
+
+async def get(clients: Clients, strategy: str) -> httpx.Response:
+    if strategy == "sync":
+        return await asyncio.to_thread(clients.get_blocking, "pokemon/1", 10)
+    return await clients.get("pokemon/1")
 
 
 async def answer_http_1_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -157,6 +186,32 @@ def test_http_2_is_still_spoken_after_the_first_connections_end(
     connections_made = len(network.relay.connections)
     assert failures_of(network.call(clients, 20, strategy=strategy)) == []
     assert len(network.relay.connections) == connections_made <= 5
+
+
+def abort(connection: Connection, *_: int) -> None:
+    connection.transport.abort()
+
+
+def reset_stream(connection: Connection, stream: int, _: int) -> None:
+    connection.reset(stream, ErrorCodes.INTERNAL_ERROR)
+
+
+@both_clients
+@pytest.mark.parametrize("errors", [[abort], [reset_stream, abort, abort]])
+def test_a_server_that_may_speak_http_2_is_not_left_at_once(
+    network: Network, strategy: str, errors: list[Behaviour]
+) -> None:
+    left = errors.copy()
+
+    def behave(connection: Connection, stream: int, number: int) -> None:
+        answer = left.pop(0) if left else Connection.answer
+        answer(connection, stream, number)
+
+    network.server.behave = behave
+    clients = Clients(network.url)
+    for _ in range(2):
+        assert failures_of(network.call(clients, 1, strategy=strategy)) == []
+        assert len(network.relay.connections) == errors.count(abort) + 1
 
 
 @every_strategy
@@ -350,6 +405,49 @@ def test_a_number_that_ends_its_connection_is_soon_known_for_it(
     assert failure.attempts == 7  # as one of at most 100, 50, 25, 12, 6, 3 and 1
 
 
+def abort_after_a_byte(connection: Connection, stream: int, _: int) -> None:
+    connection.begin(stream)
+    connection.flush()
+    connection.transport.abort()
+
+
+def say_nothing_more(connection: Connection, *_: int) -> None:
+    connection.is_mute = True
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("behave", "detail"),
+    [
+        (abort, "peer closed connection without sending TLS close_notify"),
+        (abort_after_a_byte, "peer closed connection without sending TLS close_notify"),
+        (say_nothing_more, "keep-alive timed out"),
+    ],
+)
+@pytest.mark.usefixtures("quick_pings")
+def test_the_failure_says_how_its_connection_ended(
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+    behave: Behaviour,
+    detail: str,
+) -> None:
+    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+    network.server.behave = behave
+    fetched = network.call(Clients(network.url), 1, strategy=strategy)
+    assert fetched.results == [Failure(1, "unreachable", None, 1, detail)]
+
+
+def test_a_connection_that_is_refused_is_no_connection_that_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+    fetched = asyncio.run(fetch_range("https://127.0.0.1:1", range="1-3"))
+    assert [failure.attempts for failure in failures_of(fetched)] == [1, 1, 1]
+
+
 def test_a_server_that_allows_one_request_at_once_and_says_so_late(network: Network) -> None:
     network.server.max_streams = 1
     clients = Clients(network.url)
@@ -426,7 +524,8 @@ def test_requests_that_are_never_processed_are_no_attempts(
     not_sent = [failure for failure in failures_of(fetched) if failure.attempts == 0]
     assert len(not_sent) >= 2  # an attempt of the other may be in flight when all are given up
     assert {failure.reason for failure in not_sent} == {"unreachable"}
-    assert {failure.detail.partition(", after: ")[0] for failure in not_sent} == {"not sent"}
+    detail = "not sent, after: connection error received: not a result of an error"
+    assert {failure.detail for failure in not_sent} == {detail}
     assert len(fetched.attempts) <= 1
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from pokemon_names.fetching import connections, patience
+from pokemon_names.fetching import connections, patience, retry
 from pokemon_names.fetching.client import Clients
 from pokemon_names.model import Failure, Fetched, Found
 from tests.conftest import (
@@ -27,6 +27,7 @@ from tests.conftest import (
     fetch_range,
     http_event,
     over_both_clients,
+    sample,
 )
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -121,6 +122,45 @@ async def test_a_slow_number_does_not_delay_the_others(
     fetched = await in_time(fetch_range(url, straggler_timeout=0.3, range="1-3"))
     late = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
     assert fetched.results == [BULBASAUR, late, VENUSAUR]
+
+
+async def test_more_than_a_tenth_of_the_numbers_are_no_stragglers(
+    pokeapi: PokeAPI, url: str
+) -> None:
+    later = threading.Event()
+    threading.Timer(0.6, later.set).start()
+    for number in (1, 2):
+        pokeapi.answers[number] = answers.after(later, answers.json('{"name": "missingno"}'))
+    fetched = await fetch_range(url, straggler_timeout=0.2, range="1-4")
+    assert failures_of(fetched) == []
+
+
+async def test_while_names_come_there_is_no_silence(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 1.0)
+    pokeapi.delay = 0.11
+    fetched = await fetch_range(url, range="1-10", strategy="sequential")
+    assert failures_of(fetched) == []
+
+
+async def test_a_number_that_failed_in_time_has_its_own_reason(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers = {1: answers.status(404), 2: answers.hang}
+    fetched = await in_time(fetch_range(url, seconds=0.8, range="1-2"))
+    assert [failure.reason for failure in failures_of(fetched)] == ["not_found", "deadline"]
+
+
+async def test_a_slow_number_has_no_part_in_the_errors_of_others(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+    pokeapi.answers = {1: answers.status(503), 2: answers.hang}
+    fetched = await fetch_range(url, straggler_timeout=0.3, range="1-2")
+    assert fetched.results == [
+        Failure(1, "bad_status", 503, attempts=1, detail="Service Unavailable"),
+        Failure(2, "timeout", None, attempts=1, detail="no answer came while others did"),
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
@@ -254,20 +294,34 @@ def test_an_http_caller_gets_504_before_api_gateway_gives_up(
     assert [failure["reason"] for failure in body["failures"]] == ["deadline"]
 
 
-def test_in_a_race_the_slow_strategies_have_twice_the_time_of_the_others(
-    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def deadlines_of(app: Any, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the deadlines of an event's fetches, in seconds from the start of its invocation."""
     deadlines = []
 
     async def note(*arguments: Any) -> Fetched:
         deadlines.append(arguments[4])
         return Fetched([BULBASAUR], [], 1.0)
 
-    app = load_app()
     monkeypatch.setattr(app, "fetch", note)
     monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: 0.0))  # no time goes by
-    app.handler(http_event("/race", range="1"), Context())
+    app.handler(event, Context())
+    return deadlines
+
+
+def test_in_a_race_the_slow_strategies_have_twice_the_time_of_the_others(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlines = deadlines_of(load_app(), http_event("/race", range="1"), monkeypatch)
     assert deadlines == [27 / 6, 27 * 2 / 5, 27 * 2 / 3, 27]
+
+
+def test_there_is_time_to_store_the_report_of_a_message(
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = load_app()
+    (seconds,) = deadlines_of(app, sample("direct"), monkeypatch)
+    deadlines = deadlines_of(app, sample("sqs"), monkeypatch)
+    assert deadlines == [seconds - app.STORE_TIMEOUT]
 
 
 def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(

@@ -119,7 +119,9 @@ def test_what_paths_have_in_common_is_described_once() -> None:
 
 @pytest.mark.parametrize("url_path", ["/", "/prod"])
 def test_links_within_the_page_stay_within_it(url_path: str) -> None:
-    assert '<a href="#getNames">' in pages.documentation(url_path)
+    page = pages.documentation(url_path)
+    assert "<title>The names of Pokémon</title>" in page
+    assert '<a href="#getNames">' in page
 
 
 @pytest.mark.parametrize("path", API["paths"])

@@ -117,6 +117,25 @@ def test_numbers_that_failed_alike_are_together_until_there_are_too_many() -> No
     assert "and 11 more" in tags.text
 
 
+@pytest.mark.parametrize(("count", "last"), [(20, "byte 20"), (21, "and 1 more")])
+def test_as_many_failures_are_listed_as_there_is_room_for(count: int, last: str) -> None:
+    failures = [
+        Failure(number, "bad_body", 200, 1, f"byte {number}") for number in range(1, count + 1)
+    ]
+    tags = Tags(pages.race({}, "PokeAPI gave none of the names", [report("gather", *failures)]))
+    assert last in tags.text
+    assert "and 0 more" not in tags.text
+
+
+@pytest.mark.parametrize("strategies", [["sequential", "sync"], list(STRATEGIES)])
+def test_where_both_strategies_go_one_at_a_time_the_page_says_what_they_show(
+    strategies: list[str],
+) -> None:
+    reports = [report(strategy, Found(1, "mew")) for strategy in strategies]
+    assert "look alike, and that is the point" in pages.race({}, "", reports)
+    assert "look alike, and that is the point" not in pages.race({}, "", reports[:1])
+
+
 def test_a_race_without_names_has_no_picture() -> None:
     failure = Failure(1026, "not_found", 404, 1, "Not Found")
     tags = Tags(pages.race({}, "no Pokémon has any of these numbers", [report("gather", failure)]))
@@ -174,6 +193,7 @@ def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
         "frame-ancestors 'none'",
     ]
     assert pages.HEADERS["X-Content-Type-Options"] == "nosniff"
+    assert pages.HEADERS["Referrer-Policy"] == "no-referrer"
     for tag, attributes in Tags(html).tags:
         assert not attributes.keys() & {"style", "src", "onclick", "onload"}
         assert tag == "a" or "href" not in attributes

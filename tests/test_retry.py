@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import math
 import random
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pokemon_names.fetching import patience, retry, window
+from pokemon_names.fetching.attempt_error import AttemptError, Kind
 from pokemon_names.model import Failure, Found
 from tests.conftest import both_clients, failures_of, fetch_range, names_of
 from tests.tools.pokeapi import PokeAPI, answers
@@ -213,3 +215,28 @@ def test_environments_of_one_snapshot_wait_differently() -> None:
         random.seed(1)  # what SnapStart restores everywhere
         waits.append(retry.jittered(1.0))
     assert waits[0] != waits[1]
+
+
+def delay(kind: Kind, attempts: int = 1, unreadable: int = 0) -> float | None:
+    """Return when a number is retried of whose attempts the last brought an error of this kind."""
+    error = AttemptError(kind, "bad_body", "")
+    return retry.Retries(deadline=math.inf).delay(error, attempts, unreadable)
+
+
+def test_each_kind_of_error_has_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.1)
+    monkeypatch.setattr(retry, "MAX_DELAY", 1.0)
+    monkeypatch.setattr(retry, "jittered", lambda seconds: seconds)
+    assert delay("permanent") is delay("fatal") is None
+    assert delay("disconnected") == delay("unprocessed") == 0.0
+    assert delay("unreadable", unreadable=2) == delay("service") == delay("refused") == 0.1
+    assert delay("unreadable", unreadable=3) is None
+    assert [delay("service", attempts) for attempts in (2, 4, 5, 5000)] == [0.2, 0.8, 1.0, 1.0]
+
+
+def test_without_retries_only_those_come_that_cost_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+    attempts = retry.OWN_RETRIES + 1
+    assert delay("service", attempts) is delay("unreadable", attempts) is None
+    assert delay("disconnected", attempts) == delay("unprocessed", attempts) == 0.0
+    assert delay("refused", attempts) is not None

@@ -67,7 +67,23 @@ def test_a_file_without_certificates_ends_the_init(
     assert str(caught.value).startswith(f"SSL_CERT_FILE: got {file!r}, allowed: {allowed}")
 
 
-@pytest.mark.parametrize(
+def test_without_any_variable_there_are_defaults() -> None:
+    assert Settings.from_environment({}) == Settings(
+        service="pokemon-names",
+        namespace="PokemonNames",
+        pokeapi_url="https://pokeapi.co/api/v2",
+        max_concurrency=100,
+        max_numbers=1500,
+        max_sequential_numbers=150,
+        max_body_bytes=4_000_000,
+        chunk_numbers=500,
+        cache_seconds=604_800,
+        names_table=None,
+        results_bucket=None,
+    )
+
+
+every_count = pytest.mark.parametrize(
     "name",
     [
         "MAX_CONCURRENCY",
@@ -77,15 +93,36 @@ def test_a_file_without_certificates_ends_the_init(
         "CHUNK_NUMBERS",
     ],
 )
+
+
+@every_count
+def test_the_smallest_count_is_1(name: str) -> None:
+    settings = Settings.from_environment({name: "1"})
+    assert getattr(settings, name.lower()) == 1
+
+
+@every_count
 @pytest.mark.parametrize("given", ["", "0", "-1", "1.5", "many"])
-def test_a_count_is_a_whole_number_from_1(name: str, given: str) -> None:
+def test_any_other_count_is_refused(name: str, given: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment({name: given})
     assert str(caught.value) == f"{name}: got {given!r}, allowed: a whole number from 1"
 
 
-@pytest.mark.parametrize("given", ["", "-1", "nan", "inf", "a week"])
+@pytest.mark.parametrize("given", ["0", "0.5", "604800"])
 def test_seconds_are_a_number_from_0(given: str) -> None:
+    assert Settings.from_environment({"CACHE_SECONDS": given}).cache_seconds == float(given)
+
+
+@pytest.mark.parametrize("given", ["", "-1", "nan", "inf", "a week"])
+def test_any_other_seconds_are_refused(given: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment({"CACHE_SECONDS": given})
     assert str(caught.value) == f"CACHE_SECONDS: got {given!r}, allowed: seconds, from 0"
+
+
+def test_sam_local_has_no_bucket_for_results() -> None:
+    environment = {"RESULTS_BUCKET": "results"}
+    assert Settings.from_environment(environment).results_bucket == "results"
+    environment["AWS_SAM_LOCAL"] = "true"
+    assert Settings.from_environment(environment).results_bucket is None

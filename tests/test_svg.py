@@ -48,6 +48,11 @@ def test_a_row_for_each_number_or_group_of_numbers(count: int, rows: int) -> Non
     assert len(rows_of(root)) == rows
 
 
+def test_lanes_share_the_rows_and_the_space_between_them() -> None:
+    root = parse(document([staircase(64)] * 4, "Waterfall"))
+    assert len(rows_of(root)) == 4 * 16  # groups of 4, because 21 rows are a seventh of 150
+
+
 def test_each_row_says_in_words_what_it_shows() -> None:
     (row,) = rows_of(parse(document([ONE], "")))
     assert row.findtext(f"{SVG}title") == "25: 1 request from 19.5 to 78.0 ms"
@@ -108,6 +113,7 @@ def test_a_lane_that_is_a_sliver_is_magnified() -> None:
     "lane",
     [
         staircase(10, 200.0),
+        staircase(2, 2500.0 / 6),  # just as long as makes no sliver
         Lane("index", [attempt(None, 0.0, 0.0, 50.0, 60.0)], 60.0),  # a bar says no more magnified
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pokemon_names.model import Attempt
-from pokemon_names.views.waterfall import Lane
+from pokemon_names.views.waterfall import Bar, Lane, bars, ticks
 from tests.tools.waterfall import text
 
 TIMES = st.floats(0, 30_000)
@@ -132,4 +132,18 @@ def test_every_waterfall_fits_80_columns(lanes: Sequence[Lane]) -> None:
 
 
 def test_a_lane_without_attempts() -> None:
-    assert text([Lane("gather", [], 0.0)]).startswith("gather, 0.000 ms\n")
+    lines = text([Lane("gather", [], 0.0)]).splitlines()
+    assert lines[0] == "gather, 0.000 ms"
+    assert lines[-2].split() == ["0", "1", "ms"]  # an axis has at least a millisecond
+
+
+def test_an_axis_has_as_many_ticks_as_there_is_room_for() -> None:
+    assert ticks(60.0, 6) == [0, 10, 20, 30, 40, 50, 60]
+    assert ticks(61.0, 6) == [0, 20, 40, 60]
+
+
+def test_an_attempt_has_failed_from_its_start_even_if_its_response_began() -> None:
+    unavailable = Attempt(
+        1, 1, ok=False, ready_ms=0, start_ms=0, first_byte_ms=5, end_ms=9, bytes=9
+    )
+    assert list(bars([unavailable], 1.0)) == [Bar("failed", 0, 9)]

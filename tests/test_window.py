@@ -5,6 +5,11 @@ import asyncio
 import pytest
 
 from pokemon_names.fetching import window
+from pokemon_names.fetching.admission import Admission
+from pokemon_names.fetching.attempt_error import AttemptError, Kind
+from pokemon_names.fetching.download import Download
+from pokemon_names.fetching.pokeapi import Pokemon
+from pokemon_names.fetching.retry import OWN_RETRIES
 from pokemon_names.fetching.window import Window
 
 LONG_AGO = 0.0
@@ -155,3 +160,93 @@ async def test_a_request_may_limit_how_many_others_are_in_flight(order: list[str
         wide.release()
     await asyncio.gather(*tasks)
     assert len(order) == 6
+
+
+def test_pauses_double_until_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = []
+
+    def note(seconds: float) -> float:
+        pauses.append(seconds)
+        return seconds
+
+    monkeypatch.setattr(window, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(window, "MAX_PAUSE", 1.0)
+    monkeypatch.setattr(window, "jittered", note)
+    narrow = Window(1)
+    for _ in range(7):
+        narrow.failed(NOW)
+    narrow.answered()
+    narrow.failed(NOW)
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.05]
+
+
+def a_download(attempts: int = 0, disconnected: int = 0, failed_at: float = LONG_AGO) -> Download:
+    """Return a download of which so much has happened."""
+    return Download(
+        1, "", Pokemon, attempts=attempts, disconnected=disconnected, failed_at=failed_at
+    )
+
+
+async def test_retries_go_first_and_those_that_may_end_connections_last(order: list[str]) -> None:
+    narrow = Window(1)
+    admission = Admission(narrow, at_once=100)
+    await narrow.acquire(0, 1)
+
+    async def send(name: str, download: Download) -> None:
+        await admission.acquire(download)
+        order.append(name)
+        admission.release()
+
+    downloads = {
+        "ended two": a_download(2, disconnected=2),
+        "ended one": a_download(1, disconnected=1),
+        "new": a_download(),
+        "failed often": a_download(OWN_RETRIES + 1),
+        "retry": a_download(1),
+        "last own retry": a_download(OWN_RETRIES),
+    }
+    tasks = [asyncio.create_task(send(name, download)) for name, download in downloads.items()]
+    await let_all_run()
+    admission.release()
+    await asyncio.gather(*tasks)
+    assert order == ["retry", "last own retry", "new", "failed often", "ended one", "ended two"]
+
+
+@pytest.mark.parametrize(("disconnected", "together"), [(0, 10), (1, 8), (2, 4), (4, 1), (9, 1)])
+async def test_with_each_end_of_its_connection_a_number_goes_with_half_as_many(
+    disconnected: int, together: int
+) -> None:
+    admission = Admission(Window(10), at_once=16)
+    requests = [
+        asyncio.create_task(admission.acquire(a_download(disconnected=disconnected)))
+        for _ in range(20)
+    ]
+    await let_all_run()
+    assert sum(request.done() for request in requests) == together
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "download", "width"),
+    [
+        ("service", a_download(), 3),
+        ("refused", a_download(), 3),
+        ("unreadable", a_download(), 6),
+        ("permanent", a_download(), 6),
+        ("service", a_download(OWN_RETRIES), 3),
+        ("service", a_download(OWN_RETRIES + 1), 5),  # it fails, while PokeAPI answers others
+        ("service", a_download(OWN_RETRIES + 1, failed_at=NOW), 3),
+    ],
+)
+async def test_the_kind_of_an_error_decides_on_the_windows_width(
+    kind: Kind, download: Download, width: int
+) -> None:
+    wide = Window(10)
+    for _ in range(4):
+        wide.failed(NOW)
+    assert await count_admitted(wide) == 5
+    error = AttemptError(kind, "bad_body", "")
+    assert Admission(wide, at_once=10).failed(download, error, NOW) == error
+    assert await count_admitted(wide) == width

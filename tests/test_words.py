@@ -24,6 +24,7 @@ def report(
     [
         (0.6, 999, "0.60 ms"),
         (9.5, 999, "9.5 ms"),
+        (9.95, 999, "10 ms"),
         (9.96, 999, "10 ms"),
         (999.7, 999.7, "1.0 s"),
         (246.4, 999, "246 ms"),
@@ -90,6 +91,10 @@ SYNC = report("sync", 7800)
         (
             [FAST, report("sequential", 2400), report("sync", 9000, names=0)],
             "10 times faster: 150 names in 0.24 s at once, 2.4 s one after another",
+        ),
+        (
+            [report("gather", 100), report("sync", 110)],
+            "1.1 times faster: 150 names in 100 ms at once, 110 ms one after another",
         ),
         (
             [report("gather", 12.4, 1, 1), report("sync", 12.9, 1, 1)],

@@ -32,9 +32,9 @@ def json(body: str) -> Answer:
     return text(200, body, "application/json")
 
 
-def raw(body: bytes) -> Answer:
+def raw(body: bytes, code: int = 200) -> Answer:
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=body, content_type="application/json")
+        return web.Response(status=code, body=body, content_type="application/json")
 
     return answer
 
