@@ -208,6 +208,13 @@ def _session() -> boto3.Session:
 
 
 @pytest.fixture
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a number fail by its first error that costs a retry, while no name has earned one."""
+    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
+    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+
+
+@pytest.fixture
 def aws() -> Iterator[None]:
     """Put moto in AWS's place for one test."""
     with account():

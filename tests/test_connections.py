@@ -424,26 +424,17 @@ def say_nothing_more(connection: Connection, *_: int) -> None:
         (say_nothing_more, "keep-alive timed out"),
     ],
 )
-@pytest.mark.usefixtures("quick_pings")
+@pytest.mark.usefixtures("no_retries", "quick_pings")
 def test_the_failure_says_how_its_connection_ended(
-    network: Network,
-    monkeypatch: pytest.MonkeyPatch,
-    strategy: str,
-    behave: Behaviour,
-    detail: str,
+    network: Network, strategy: str, behave: Behaviour, detail: str
 ) -> None:
-    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
     network.server.behave = behave
     fetched = network.call(Clients(network.url), 1, strategy=strategy)
     assert fetched.results == [Failure(1, "unreachable", None, 1, detail)]
 
 
-def test_a_connection_that_is_refused_is_no_connection_that_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
+@pytest.mark.usefixtures("no_retries")
+def test_a_connection_that_is_refused_is_no_connection_that_ends() -> None:
     fetched = asyncio.run(fetch_range("https://127.0.0.1:1", range="1-3"))
     assert [failure.attempts for failure in failures_of(fetched)] == [1, 1, 1]
 
@@ -487,11 +478,8 @@ def resetting(times: int, error: ErrorCodes) -> Behaviour:
     return behave
 
 
-def test_refused_requests_cost_no_retries_and_are_all_counted(
-    network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
-    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
+@pytest.mark.usefixtures("no_retries")
+def test_refused_requests_cost_no_retries_and_are_all_counted(network: Network) -> None:
     refusals = 3 * 4
     network.server.behave = resetting(refusals, ErrorCodes.REFUSED_STREAM)
     fetched = network.call(Clients(network.url), 20)

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from pokemon_names.fetching import connections, patience, retry
+from pokemon_names.fetching import connections, patience
 from pokemon_names.fetching.client import Clients
 from pokemon_names.model import Failure, Fetched, Found
 from tests.conftest import (
@@ -150,11 +150,10 @@ async def test_a_number_that_failed_in_time_has_its_own_reason(pokeapi: PokeAPI,
     assert [failure.reason for failure in failures_of(fetched)] == ["not_found", "deadline"]
 
 
+@pytest.mark.usefixtures("no_retries")
 async def test_a_slow_number_has_no_part_in_the_errors_of_others(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+    pokeapi: PokeAPI, url: str
 ) -> None:
-    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
     pokeapi.answers = {1: answers.status(503), 2: answers.hang}
     fetched = await fetch_range(url, straggler_timeout=0.3, range="1-2")
     assert fetched.results == [

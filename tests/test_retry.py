@@ -234,7 +234,9 @@ def test_each_kind_of_error_has_its_delay(monkeypatch: pytest.MonkeyPatch) -> No
     assert [delay("service", attempts) for attempts in (2, 4, 5, 5000)] == [0.2, 0.8, 1.0, 1.0]
 
 
-def test_without_retries_only_those_come_that_cost_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_retries_left_only_errors_that_cost_none_are_retried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
     attempts = retry.OWN_RETRIES + 1
     assert delay("service", attempts) is delay("unreadable", attempts) is None

@@ -1,6 +1,7 @@
 """Which request may be sent, and when; test_weather.py shows what comes of it."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -180,11 +181,7 @@ def test_pauses_double_until_a_response(monkeypatch: pytest.MonkeyPatch) -> None
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.05]
 
 
-def a_download(attempts: int = 0, disconnected: int = 0, failed_at: float = LONG_AGO) -> Download:
-    """Return a download of which so much has happened."""
-    return Download(
-        1, "", Pokemon, attempts=attempts, disconnected=disconnected, failed_at=failed_at
-    )
+a_download = partial(Download, 1, "", Pokemon)
 
 
 async def test_retries_go_first_and_those_that_may_end_connections_last(order: list[str]) -> None:
@@ -198,12 +195,12 @@ async def test_retries_go_first_and_those_that_may_end_connections_last(order: l
         admission.release()
 
     downloads = {
-        "ended two": a_download(2, disconnected=2),
-        "ended one": a_download(1, disconnected=1),
+        "ended two": a_download(attempts=2, disconnected=2),
+        "ended one": a_download(attempts=1, disconnected=1),
         "new": a_download(),
-        "failed often": a_download(OWN_RETRIES + 1),
-        "retry": a_download(1),
-        "last own retry": a_download(OWN_RETRIES),
+        "failed often": a_download(attempts=OWN_RETRIES + 1),
+        "retry": a_download(attempts=1),
+        "last own retry": a_download(attempts=OWN_RETRIES),
     }
     tasks = [asyncio.create_task(send(name, download)) for name, download in downloads.items()]
     await let_all_run()
@@ -235,9 +232,13 @@ async def test_with_each_end_of_its_connection_a_number_goes_with_half_as_many(
         ("refused", a_download(), 3),
         ("unreadable", a_download(), 6),
         ("permanent", a_download(), 6),
-        ("service", a_download(OWN_RETRIES), 3),
-        ("service", a_download(OWN_RETRIES + 1), 5),  # it fails, while PokeAPI answers others
-        ("service", a_download(OWN_RETRIES + 1, failed_at=NOW), 3),
+        ("service", a_download(attempts=OWN_RETRIES), 3),
+        (
+            "service",
+            a_download(attempts=OWN_RETRIES + 1),
+            5,
+        ),  # it fails, while PokeAPI answers others
+        ("service", a_download(attempts=OWN_RETRIES + 1, failed_at=NOW), 3),
     ],
 )
 async def test_the_kind_of_an_error_decides_on_the_windows_width(
