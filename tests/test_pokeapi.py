@@ -4,21 +4,38 @@ import gzip
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    Event,
+    PingAckReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
 
-from tests.conftest import NAMES
-from tests.tools.pokeapi import PokeAPI, serving
+from tests.conftest import NAMES, Capture
+from tests.tools.http2 import Connection, Http2Server, serving_http2
+from tests.tools.options import Parser
+from tests.tools.pokeapi import PokeAPI, serving, weather
 from tests.tools.pokeapi.answers import Answer
 from tests.tools.pokeapi.bodies import Pokemon, made, pokemon, recorded
 from tests.tools.pokeapi.faults import FAULTS, Faults
-from tests.tools.pokeapi.weather import Weather
+from tests.tools.pokeapi.options import add_options
+from tests.tools.pokeapi.weather import WEATHER, Weather
 
 BODIES = os.environ.get("BODIES")
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
@@ -163,7 +180,7 @@ def statuses(url: str, numbers: Iterable[int]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("weather", "expected"),
+    ("conditions", "expected"),
     [
         ({"outage": 60}, [503, 503, 503, 503]),
         ({"outage": 0}, [200, 200, 200, 200]),
@@ -171,12 +188,18 @@ def statuses(url: str, numbers: Iterable[int]) -> list[int]:
         ({"once": 1}, [503, 503, 200, 503]),
         ({"hopeless": 2}, [200, 500, 200, 200]),
         ({"once": 1, "hopeless": 1}, [503, 503, 500, 503]),
+        ({"missing": 60}, [404, 404, 404, 404]),
+        ({"flap": 60}, [503, 503, 503, 503]),
+        ({"flap": 0}, [200, 200, 200, 200]),
+        ({"redirect": 1}, [301, 301, 301, 301]),
+        ({"redirect": 0}, [200, 200, 200, 200]),
+        ({"redirect": 1, "busy": 1}, [429, 301, 301, 301]),
     ],
 )
 def test_weather_lasts(
-    pokeapi: PokeAPI, url: str, weather: dict[str, float], expected: list[int]
+    pokeapi: PokeAPI, url: str, conditions: dict[str, float], expected: list[int]
 ) -> None:
-    pokeapi.weather = Weather(weather)
+    pokeapi.weather = Weather(conditions)
     assert statuses(url, (1, 2, 1, 3)) == expected
 
 
@@ -210,9 +233,334 @@ def test_a_list_cut_short_says_so(pokeapi: PokeAPI, url: str) -> None:
     assert page["next"]
 
 
+class Clock:
+    """The clock of the weather, which a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(weather, "monotonic", clock)
+    return clock
+
+
+def test_the_first_request_for_a_number_may_have_either_spelling(
+    pokeapi: PokeAPI, http: httpx.Client
+) -> None:
+    pokeapi.weather = Weather({"once": 1})
+    paths = ["pokemon/1/", "pokemon/1", "pokemon/2", "pokemon/2/", "pokemon", "pokemon/"]
+    assert [http.get(path).status_code for path in paths] == [503, 200] * 3
+
+
+def test_a_poisoned_number_is_404_in_one_spelling(pokeapi: PokeAPI, http: httpx.Client) -> None:
+    pokeapi.weather = Weather({"poison": 30})
+    for _ in range(2):
+        poisoned = http.get("pokemon/60/")
+        assert (poisoned.status_code, poisoned.text) == (404, "Not Found")
+        assert http.get("pokemon/60").json()["id"] == 60
+        assert http.get("pokemon/61/").json()["id"] == 61
+        for path in "pokemon/", "pokemon":
+            page = http.get(path, params={"limit": 100}).json()
+            assert page["results"][59]["name"] == NAMES[60]
+
+
+@pytest.mark.parametrize("query", ["", "?limit=100000&offset=0"])
+def test_a_redirect_leads_to_the_path_with_a_slash(pokeapi: PokeAPI, url: str, query: str) -> None:
+    pokeapi.weather = Weather({"redirect": 1, "once": 1})
+    response = httpx.get(f"{url}/pokemon{query}")
+    assert response.status_code == 301
+    assert response.headers["Location"] == f"/api/v2/pokemon/{query}"
+    assert response.content == b""
+    again = httpx.get(f"{url}/pokemon{query}", follow_redirects=True)
+    assert again.status_code == 503  # a redirect is not the first request for the list
+    assert len(again.history) == 1
+    assert httpx.get(f"{url}/pokemon/{query}").json()["count"] == len(NAMES)
+
+
+def test_a_stuck_connection_never_answers_and_a_new_one_does(
+    pokeapi: PokeAPI, url: str, clock: Clock
+) -> None:
+    pokeapi.weather = Weather({"stuck": 5})
+    address = httpx.URL(url)
+    request = b"GET /api/v2/pokemon/1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection((address.host, address.port)) as stuck:
+        stuck.sendall(request)
+        for path in "pokemon/2", "pokemon/":
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(f"{url}/{path}", timeout=httpx.Timeout(10, read=0.2))
+        assert pokeapi.requests == pokeapi.in_flight == 3
+        clock.now += 5
+        assert statuses(url, [1, 2]) == [200, 200]
+        stuck.sendall(request)
+        stuck.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            stuck.recv(1)
+
+
+def test_silent_numbers_get_no_answer(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.weather = Weather({"silent": 2})
+    for path in "pokemon/2", "pokemon/2/", "pokemon/4":
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{url}/{path}", timeout=httpx.Timeout(10, read=0.2))
+    assert statuses(url, [1, 3]) == [200, 200]
+    assert httpx.get(f"{url}/pokemon/").status_code == 200
+
+
+def test_flapping_goes_on_and_on(pokeapi: PokeAPI, url: str, clock: Clock) -> None:
+    pokeapi.weather = Weather({"flap": 2})
+    found = []
+    for _ in range(8):
+        found += statuses(url, [1])
+        clock.now += 1
+    assert found == [503, 503, 200, 200, 503, 503, 200, 200]
+
+
+def test_garbled_answers_are_pages(pokeapi: PokeAPI, http: httpx.Client, clock: Clock) -> None:
+    pokeapi.weather = Weather({"garbled": 2})
+    for path in "pokemon/1", "pokemon/":
+        response = http.get(path)
+        assert response.status_code == 200
+        assert response.headers["Content-Type"].startswith("text/html")
+        assert response.text.startswith("<!DOCTYPE html>")
+    clock.now += 2
+    assert http.get("pokemon/1").json()["id"] == 1
+
+
+def test_everything_may_be_missing_for_a_while(
+    pokeapi: PokeAPI, http: httpx.Client, clock: Clock
+) -> None:
+    pokeapi.weather = Weather({"missing": 2})
+    paths = ["pokemon/1/", "pokemon/1", "pokemon/", "pokemon", "meta/"]
+    assert [http.get(path).status_code for path in paths] == [404] * 5
+    clock.now += 2
+    assert [http.get(path).status_code for path in paths] == [200] * 5
+
+
+@pytest.mark.parametrize(
+    ("number", "got"), [(1, 1), (25, 26), (50, 51), (1025, 10001), (10325, 10326)]
+)
+def test_a_swapped_body_is_that_of_the_next_pokemon(
+    pokeapi: PokeAPI, http: httpx.Client, number: int, got: int
+) -> None:
+    pokeapi.weather = Weather({"swapped": 25})
+    for path in f"pokemon/{number}/", f"pokemon/{number}":
+        body = http.get(path).json()
+        assert (body["id"], body["name"]) == (got, NAMES[got])
+
+
+def test_the_body_swapped_for_the_last_is_the_first(pokeapi: PokeAPI, http: httpx.Client) -> None:
+    pokeapi.weather = Weather({"swapped": 1})
+    assert http.get("pokemon/10326").json()["id"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "promised"), [(7, "7"), (0.5, "1")])
+def test_every_thirtieth_number_comes_later(
+    pokeapi: PokeAPI, http: httpx.Client, seconds: float, promised: str
+) -> None:
+    pokeapi.weather = Weather({"later": seconds})
+    paths = ["pokemon/30/", "pokemon/30", "pokemon/60", "pokemon/31", "pokemon/"]
+    responses = [http.get(path) for path in paths]
+    assert [response.status_code for response in responses] == [429, 200, 429, 200, 200]
+    for response in responses[0], responses[2]:
+        assert response.headers["Retry-After"] == promised
+
+
 def test_unknown_weather_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^fog: no such weather, only refuse, outage, "):
         Weather({"fog": 1})
+
+
+def parse_weather(text: str) -> dict[str, float]:
+    parser = Parser()
+    add_options(parser)
+    conditions: dict[str, float] = parser.parse_args(["--weather", text]).weather
+    return conditions
+
+
+def test_the_option_takes_every_kind_of_weather() -> None:
+    text = " ".join(f"{condition}=30" for condition in WEATHER)
+    assert parse_weather(text) == dict.fromkeys(WEATHER, 30)
+
+
+@pytest.mark.parametrize(
+    "mistake", ["poison", "poison=", "stuck=-1", "flap=x", "later=inf", "OK=1"]
+)
+def test_a_mistake_in_the_weather_says_what_to_write(capsys: Capture, mistake: str) -> None:
+    with pytest.raises(SystemExit):
+        parse_weather(f"outage=2 {mistake}")
+    allowed = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
+    assert capsys.readouterr().err == f"WEATHER: got {mistake!r}, allowed: {allowed}\n"
+
+
+class Http2(NamedTuple):
+    """The HTTP/2 server, and a client that speaks both versions of HTTP."""
+
+    server: Http2Server
+    client: httpx.Client
+
+
+@pytest.fixture
+def http2(tls: ssl.SSLContext) -> Iterator[Http2]:
+    server = Http2Server()
+    trusting = ssl.create_default_context()
+    with serving_http2(server, tls) as port:
+        url = f"https://localhost:{port}/api/v2"
+        with httpx.Client(base_url=url, verify=trusting, http2=True, timeout=5) as client:
+            yield Http2(server, client)
+
+
+def test_both_spellings_are_the_same_number_over_http_2(http2: Http2) -> None:
+    paths = ["pokemon/1", "pokemon/1/", "pokemon/?limit=9", "pokemon?limit=9", "pokemon/2/?a=/3"]
+    bodies = [http2.client.get(path).json() for path in paths]
+    assert bodies[0] == bodies[1] == {"id": 1, "name": NAMES[1]}
+    assert len(bodies[2]["results"]) == len(bodies[3]["results"]) == len(NAMES)
+    assert bodies[4]["id"] == 2
+    assert http2.server.requests == [1, 1, 0, 0, 2]
+    assert http2.server.paths == [f"/api/v2/{path}" for path in paths]
+
+
+def test_a_connection_may_allow_no_streams(tls: ssl.SSLContext) -> None:
+    server = Http2Server()
+    server.max_streams = 0
+    with serving_http2(server, tls) as port:
+        client = Http2Client(port)
+        assert client.h2.remote_settings.max_concurrent_streams == 0
+        client.h2.ping(b"is alive")
+        assert isinstance(client.receive(PingAckReceived), PingAckReceived)
+        client.close()
+    assert server.requests == []
+    assert server.violations == 0
+
+
+def test_a_connection_may_answer_pings_alone(tls: ssl.SSLContext) -> None:
+    server = Http2Server()
+    server.behave = lambda *_: None
+    with serving_http2(server, tls) as port:
+        client = Http2Client(port)
+        client.get("/pokemon/1/")
+        client.h2.ping(b"is alive")
+        assert isinstance(client.receive(PingAckReceived, StreamEnded), PingAckReceived)
+        client.close()
+    assert server.paths == ["/pokemon/1/"]
+
+
+def test_headers_over_http_2_may_be_large(tls: ssl.SSLContext) -> None:
+    server = Http2Server()
+    large = {f"x-large-{index}": "x" * 10_000 for index in range(4)}
+    server.behave = lambda connection, stream, _: connection.respond(stream, 200, b"{}", **large)
+    with serving_http2(server, tls) as port:
+        client = Http2Client(port)
+        client.get("/pokemon/1/")
+        response = client.receive(ResponseReceived)
+        client.close()
+    headers = dict(response.headers)
+    assert sum(len(headers[name.encode()]) for name in large) == 40_000
+
+
+def test_http_1_1_may_be_required(tls: ssl.SSLContext) -> None:
+    server = Http2Server()
+    server.behave = lambda connection, stream, _: connection.reset(
+        stream, ErrorCodes.HTTP_1_1_REQUIRED
+    )
+    with serving_http2(server, tls) as port:
+        client = Http2Client(port)
+        client.get("/pokemon/1/")
+        reset = client.receive(StreamReset)
+        client.close()
+    assert reset.error_code == ErrorCodes.HTTP_1_1_REQUIRED
+
+
+@pytest.mark.parametrize("error", [ErrorCodes.NO_ERROR, ErrorCodes.HTTP_1_1_REQUIRED])
+def test_a_connection_may_go_away(tls: ssl.SSLContext, error: ErrorCodes) -> None:
+    server = Http2Server()
+    server.behave = lambda connection, *_: connection.go_away(0, error)
+    with serving_http2(server, tls) as port:
+        client = Http2Client(port)
+        client.get("/pokemon/1/")
+        end = client.receive(ConnectionTerminated)
+        client.close()
+    assert (end.last_stream_id, end.error_code) == (0, error)
+
+
+def test_http_2_can_be_switched_off_and_on(http2: Http2) -> None:
+    def get(path: str = "pokemon/1/") -> httpx.Response:
+        return http2.client.get(path)
+
+    assert get().http_version == "HTTP/2"
+    http2.server.alpn = ["http/1.1"]
+    assert get().http_version == "HTTP/2"  # the connection stands
+    http2.server.behave = lambda connection, *_: connection.transport.abort()
+    with pytest.raises(httpx.TransportError):
+        get()
+    for path in "pokemon/1/", "pokemon/1":
+        response = get(path)
+        assert response.http_version == "HTTP/1.1"
+        assert response.json() == {"id": 1, "name": NAMES[1]}
+    assert len(get("pokemon?limit=1").json()["results"]) == len(NAMES)
+    assert get("pokemon/5000/").status_code == 404
+    assert len(http2.server.connections) == 1
+    assert http2.server.requests == [1, 1, 1, 1, 1, 0, 5000]
+    http2.server.alpn = ["h2", "http/1.1"]
+    http2.server.behave = Connection.answer
+    with httpx.Client(verify=ssl.create_default_context(), http2=True) as client:
+        assert client.get(http2.client.base_url.join("pokemon/1/")).http_version == "HTTP/2"
+    response = httpx.get(
+        http2.client.base_url.join("pokemon/1/"), verify=ssl.create_default_context()
+    )
+    assert response.http_version == "HTTP/1.1"
+
+
+@pytest.mark.parametrize("alpn", [[], ["http/1.1"]])
+def test_http_2_that_is_switched_off_is_a_bad_request(tls: ssl.SSLContext, alpn: list[str]) -> None:
+    server = Http2Server()
+    server.alpn = alpn
+    with serving_http2(server, tls) as port, connect_tls(port) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert connection.recv(1000) == b""
+    assert server.paths == []
+    assert server.connections == []
+
+
+def connect_tls(port: int) -> ssl.SSLSocket:
+    """Connect as a client that speaks HTTP/2 or HTTP/1.1."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    connection = socket.create_connection(("localhost", port), timeout=5)
+    return context.wrap_socket(connection, server_hostname="localhost")
+
+
+class Http2Client:
+    """A client that sees each event of one HTTP/2 connection."""
+
+    def __init__(self, port: int) -> None:
+        self.h2 = H2Connection()
+        self._socket = connect_tls(port)
+        self.h2.initiate_connection()
+        self.receive(RemoteSettingsChanged)
+
+    def get(self, path: str) -> None:
+        pseudo = {":method": "GET", ":scheme": "https", ":authority": "localhost", ":path": path}
+        self.h2.send_headers(1, list(pseudo.items()), end_stream=True)
+
+    def receive(self, *kinds: type[Event]) -> Any:
+        """Return the first event of one of these kinds."""
+        while True:
+            self._socket.sendall(self.h2.data_to_send())
+            data = self._socket.recv(65536)
+            assert data, "the server has closed the connection"
+            for event in self.h2.receive_data(data):
+                if isinstance(event, kinds):
+                    return event
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 needs_recorded_bodies = pytest.mark.skipif(

@@ -1,10 +1,13 @@
-"""A server that speaks HTTP/2 over TLS, and whose streams and connections a test controls."""
+"""A server that speaks HTTP/2 over TLS, whose streams and connections a test controls.
+
+A test can switch HTTP/2 off while the server runs.
+"""
 
 import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ssl import SSLContext
+from ssl import SSLContext, SSLObject
 from typing import cast
 
 from anyio.from_thread import start_blocking_portal
@@ -36,6 +39,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        if not self._is_http2():
+            plain = Http1Connection(self.server)
+            self.transport.set_protocol(plain)
+            plain.connection_made(self.transport)
+            return
         self.server.connections.append(self)
         self.h2.initiate_connection()
         self.flush()
@@ -58,11 +66,7 @@ class Connection(asyncio.Protocol):
         self.flush()
 
     def request(self, stream: int, path: str) -> None:
-        key = path.rpartition("/")[2]
-        number = 0  # the list of all
-        if key.isdecimal():
-            number = int(key)
-        self.server.requests.append(number)
+        number = self.server.note(path)
         asyncio.get_running_loop().call_soon(self.behave, stream, number)
 
     def behave(self, stream: int, number: int) -> None:
@@ -98,37 +102,89 @@ class Connection(asyncio.Protocol):
         if not (self.is_mute or self.transport.is_closing()):
             self.transport.write(self.h2.data_to_send())
 
+    def _is_http2(self) -> bool:
+        """Return what the handshake agreed on, or what the server prefers if it agreed on none."""
+        tls = cast("SSLObject", self.transport.get_extra_info("ssl_object"))
+        protocol = tls.selected_alpn_protocol()
+        return protocol == "h2" or (protocol is None and "h2" in self.server.alpn)
+
+
+class Http1Connection(asyncio.Protocol):
+    """A connection by HTTP/1.1: it answers each request, and HTTP/2 with 400."""
+
+    def __init__(self, server: "Http2Server") -> None:
+        self.server = server
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._received = (self._received + data).split(b"\r\n\r\n")
+        for head in heads:
+            method, path, *_ = head.decode("latin-1").split()
+            if method != "GET":
+                self._respond("400 Bad Request", b"")
+                self.transport.close()
+                return
+            body = BODIES.get(self.server.note(path))
+            if body is None:
+                self._respond("404 Not Found", b"")
+            else:
+                self._respond("200 OK", body)
+
+    def _respond(self, status: str, body: bytes) -> None:
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode() + body)
+
 
 Behaviour = Callable[[Connection, int, int], None]
 
-BODIES = {one.number: json.dumps({"name": one.name}).encode() for one in pokemon().values()}
+BODIES = {
+    one.number: json.dumps({"id": one.number, "name": one.name}).encode()
+    for one in pokemon().values()
+}
 BODIES[0] = json.dumps({"results": list(map(list_entry, pokemon().values()))}).encode()
 
 
 class Http2Server:
     """The server. A test may read and set its attributes while it runs.
 
-    `requests` are the numbers asked for, 0 for the list of all.
+    `requests` are the numbers asked for, 0 for the list of all; `paths` are the paths as they came.
     `hosts` are the Host headers of the requests, empty where there is none, as HTTP/2 wants it.
     `violations` counts the connections on which a client did what HTTP/2 forbids, such as to open
     more than `max_streams`.
+    `connections` are all those by HTTP/2 so far.
     `is_mute` makes new connections accept data and send nothing.
+    `alpn` are the protocols that new connections may speak. Without "h2" they speak HTTP/1.1, which
+    `behave` does not control.
     """
 
     def __init__(self) -> None:
         self.behave: Behaviour = Connection.answer
+        self.alpn = ["h2"]
         self.max_streams = 100
         self.is_mute = False
         self.violations = 0
         self.hosts = set[str]()
         self.requests = list[int]()
+        self.paths = list[str]()
         self.connections = list[Connection]()
 
     async def listen(self, context: SSLContext) -> asyncio.Server:
-        context.set_alpn_protocols(["h2"])
-        return await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), "127.0.0.1", ssl=context
-        )
+        def accept() -> Connection:
+            context.set_alpn_protocols(self.alpn)  # the handshake comes after this
+            return Connection(self)
+
+        return await asyncio.get_running_loop().create_server(accept, "127.0.0.1", ssl=context)
+
+    def note(self, path: str) -> int:
+        """Note a request, and return the number asked for."""
+        key = path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        number = int(key) if key.isdecimal() else 0
+        self.paths.append(path)
+        self.requests.append(number)
+        return number
 
 
 @contextmanager

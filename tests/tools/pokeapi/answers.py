@@ -32,6 +32,9 @@ def json(body: str) -> Answer:
     return text(200, body, "application/json")
 
 
+page = text(200, "<!DOCTYPE html><title>Just a moment...</title>", "text/html")
+
+
 def raw(body: bytes, code: int = 200) -> Answer:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=code, body=body, content_type="application/json")
@@ -150,6 +153,14 @@ async def drip(request: web.Request) -> web.StreamResponse:
 
 async def elsewhere(_: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "https://example.org/"})
+
+
+async def with_slash(request: web.Request) -> web.Response:
+    """Redirect to the path with a final slash, as PokeAPI's own program does, by Django."""
+    path, question_mark, query = request.raw_path.partition("?")
+    return web.Response(
+        status=301, content_type="text/html", headers={"Location": f"{path}/{question_mark}{query}"}
+    )
 
 
 async def _begin(

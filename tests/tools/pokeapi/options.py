@@ -11,7 +11,7 @@ from tests.tools.pokeapi.server import PokeAPI
 from tests.tools.pokeapi.weather import WEATHER, Weather
 
 RATES = f"NAME=RATE of {', '.join(FAULTS)}; rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
-CONDITIONS = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 hopeless=50'"
+CONDITIONS = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
 
 
 def add_options(parser: ArgumentParser) -> None:

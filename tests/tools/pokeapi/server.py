@@ -156,6 +156,8 @@ class PokeAPI:
             return await self.answers[number](request)
         if number not in self.pokemon:
             return _error(404)
+        if self.weather.divides("swapped", number):
+            number = self._after(number)
         body = self._body(self.pokemon[number])
         headers = {**HEADERS, "Vary": "Accept-Encoding"}
         if "gzip" in request.headers.get("Accept-Encoding", ""):
@@ -165,6 +167,11 @@ class PokeAPI:
         return web.Response(
             body=body, content_type="application/json", charset="utf-8", headers=headers
         )
+
+    def _after(self, number: int) -> int:
+        """Return the next number, or the first one after the last."""
+        numbers = list(self.pokemon)
+        return numbers[(numbers.index(number) + 1) % len(numbers)]
 
 
 def bound(host: str, port: int) -> socket.socket:

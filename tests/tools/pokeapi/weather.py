@@ -1,24 +1,48 @@
 """The weather of the local PokeAPI: it lasts, where a fault is chance.
 
-It holds for all requests, or for the same numbers each time.
+It applies to all requests, or to the same numbers each time.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from time import monotonic
 
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
 
 WEATHER: Mapping[str, str] = {
-    "refuse": "for so many seconds from the first request on, no connection",
-    "outage": "for so many seconds from the first request on, 503",
-    "limit": "503 for more than so many requests a second, and more than ten at once",
-    "busy": "429 with Retry-After: 3600 for the first so many requests",
-    "once": "503 for the first request for each of the numbers, where it is 1",
-    "hopeless": "500 for every number that this one divides, always",
-    "cut": "at most so many of the list of all, with a next page",
+    "refuse": "no connection for N seconds from the first request on",
+    "outage": "503 for N seconds from the first request on",
+    "flap": "503 for N seconds, then no failure for N seconds, and so on",
+    "stuck": "a request of the first N seconds is never answered, nor its connection closed",
+    "garbled": "200 with an HTML page for N seconds from the first request on",
+    "missing": "404 for everything, the list included, for N seconds from the first request on",
+    "limit": "503 for more than N requests a second, and more than ten at once",
+    "busy": "429 with Retry-After: 3600 for the first N requests",
+    "later": "429 with Retry-After: N for the first request for each number that 30 divides",
+    "once": "503 for the first request for each number, if N is 1",
+    "redirect": "301 to the path with a final slash for each path without one, if N is 1",
+    "poison": "404 for each number that N divides, if the path has a final slash",
+    "hopeless": "500 for each number that N divides",
+    "silent": "no answer for any number that N divides",
+    "swapped": "the body of the next Pokémon for each number that N divides",
+    "cut": "at most N entries of the list of all, with a next page",
 }
 BURST = 10
+LATER_NUMBERS = 30  # `later` delays the numbers that this one divides
+
+# What all requests get for some seconds from the first one on.
+FOR_SECONDS: Mapping[str, Answer] = {
+    "outage": answers.status(503),
+    "stuck": answers.hang,
+    "garbled": answers.page,
+    "missing": answers.status(404),
+}
+# What the numbers that the condition's number divides always get.
+FOR_NUMBERS: Mapping[str, Answer] = {
+    "hopeless": answers.status(500),
+    "silent": answers.hang,
+}
 
 
 class Weather:
@@ -36,26 +60,59 @@ class Weather:
         self._tokens = float(BURST)
 
     def next(self, path: str) -> Answer | None:
-        """Return the answer that the weather has for a request, or None."""
+        """Return the answer that the weather has for a request, or None.
+
+        The path has no query.
+        """
         now = monotonic()
         self._requests += 1
         if self._requests == 1:
             self._began = now
             self._filled = now
-        is_first = path not in self._seen
-        self._seen.add(path)
-        is_out = now - self._began < self.conditions.get("outage", 0)
-        if is_out or not self._passes(now):
-            return answers.status(503)
+        answer = next(self._for_all(now), None)
+        if answer:
+            return answer
+        if self.conditions.get("redirect") and not path.endswith("/"):
+            return answers.with_slash
+        return next(self._for_one(path), None)
+
+    def divides(self, condition: str, number: int) -> bool:
+        """Return whether the condition's number divides this one."""
+        divisor = self.conditions.get(condition, 0)
+        return divisor > 0 and number % divisor == 0
+
+    def _for_all(self, now: float) -> Iterator[Answer]:
+        """Yield the answers that do not depend on what the request is for."""
+        elapsed = now - self._began
+        for condition, answer in FOR_SECONDS.items():
+            if elapsed < self.conditions.get(condition, 0):
+                yield answer
+        flap = self.conditions.get("flap")
+        if flap and elapsed % (2 * flap) < flap:
+            yield answers.status(503)
+        if not self._passes(now):
+            yield answers.status(503)
         if self._requests <= self.conditions.get("busy", 0):
-            return answers.status(429, retry_after=3600)
-        if is_first and self.conditions.get("once"):
-            return answers.status(503)
-        hopeless = self.conditions.get("hopeless")
+            yield answers.status(429, retry_after=3600)
+
+    def _for_one(self, path: str) -> Iterator[Answer]:
+        """Yield the answers for a number, or for the list of all."""
         key = path.rstrip("/").rpartition("/")[2]
-        if hopeless and key.isdecimal() and int(key) % hopeless == 0:
-            return answers.status(500)
-        return None
+        number = int(key) if key.isdecimal() else None
+        is_first = key not in self._seen
+        self._seen.add(key)
+        later = self.conditions.get("later")
+        if later and is_first and number is not None and number % LATER_NUMBERS == 0:
+            yield answers.status(429, retry_after=math.ceil(later))
+        if is_first and self.conditions.get("once"):
+            yield answers.status(503)
+        if number is None:
+            return
+        if path.endswith("/") and self.divides("poison", number):
+            yield answers.status(404)
+        for condition, answer in FOR_NUMBERS.items():
+            if self.divides(condition, number):
+                yield answer
 
     def _passes(self, now: float) -> bool:
         """Take a token from the bucket that the limit fills."""
