@@ -27,7 +27,7 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
 .PHONY: help run race serve test fuzz mutants test-sam test-browser check format build deploy docs
-.PHONY: pokeapi bench soak audit lock clean docker-runs chromium-runs bench-tools
+.PHONY: pokeapi bench soak simulate audit lock clean docker-runs chromium-runs bench-tools
 .NOTPARALLEL:
 
 help:  ## this list
@@ -69,7 +69,7 @@ test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
 	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)
 
-# MODULE=fetching/retry, or a folder. Without one it takes hours.
+# MODULE=fetching/fetcher, or a folder. Without one it takes hours.
 mutants: $(VENV)/mutants  ## mutants of the source that no test notices
 	@PYTHONPATH=src $(VENV)/mutmut/bin/python -m tests.tools.mutants \
 		$(if $(MODULE),--module="$$MODULE")
@@ -144,6 +144,10 @@ bench: bench-tools $(VENV)/test  ## the function against its peers, over TLS and
 soak: $(VENV)/run  ## the warm function in random weather for MINUTES=60, drawn; Linux
 	@PYTHONPATH=src exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
 		$(if $(SEED),--seed="$$SEED") -- "$${TO:-$(VENV)/soak.svg}"
+
+# SEED=7
+simulate: $(VENV)/run  ## fetching in all conditions on a virtual clock, as a table
+	@PYTHONPATH=src $(bin)/python -m tests.tools.simulation $(if $(SEED),--seed="$$SEED")
 
 bench-tools:
 	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { \

@@ -22,7 +22,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
-import httpx
+import msgspec
 import pytest
 import trustme
 from aiohttp import web
@@ -31,11 +31,12 @@ from hypothesis import HealthCheck, settings
 from moto import mock_aws
 from moto.core.config import DefaultConfig
 
-from pokemon_names.fetching import retry, window
 from pokemon_names.fetching.cache import Cache
-from pokemon_names.fetching.client import Clients
+from pokemon_names.fetching.policy import Policy
 from pokemon_names.fetching.strategies import fetch
 from pokemon_names.fetching.window import Window
+from pokemon_names.http.client import Answer, Clients, Decode
+from pokemon_names.http.errors import GetError
 from pokemon_names.model import STRATEGIES, Failure, Fetched, Found, Request
 from pokemon_names.stores import s3
 from tests.tools.invoke import Context
@@ -56,6 +57,19 @@ ROOT = Path(__file__).parent.parent
 EVENTS = ROOT / "events"
 REGION = "eu-central-1"
 NAMES = {number: listed.name for number, listed in pokemon().items()}
+
+# The waits before retries are a hundredth of production's, and however busy the machine is, no
+# request lags behind the others.
+QUICK_WAITS: dict[str, Any] = {
+    "first_delay": 0.001,
+    "max_delay": 0.02,
+    "first_pause": 0.001,
+    "max_pause": 0.02,
+    "lag_timeout": 60.0,
+}
+QUICK = Policy(**QUICK_WAITS)
+# A number fails by its first error that costs a retry, while no name has earned one.
+NO_RETRIES = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=0)
 
 # The first strategy uses the async client, the second the blocking one.
 BOTH_CLIENTS = ["gather", "sync"]
@@ -87,15 +101,6 @@ def names_of(fetched: Fetched) -> list[str]:
 
 def failures_of(fetched: Fetched) -> list[Failure]:
     return [result for result in fetched.results if isinstance(result, Failure)]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the waits before retries to a hundredth or so."""
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.001)
-    monkeypatch.setattr(retry, "MAX_DELAY", 0.02)
-    monkeypatch.setattr(window, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(window, "MAX_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -167,6 +172,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
     monkeypatch.setattr(powertools_logger, "is_cold_start", True)
     sys.modules.pop("pokemon_names.app", None)
     app = importlib.import_module("pokemon_names.app")
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, **QUICK_WAITS)
     gc.unfreeze()  # it would hide what the tests before left open
     return app
 
@@ -208,13 +214,6 @@ def _session() -> boto3.Session:
 
 
 @pytest.fixture
-def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a number fail by its first error that costs a retry, while no name has earned one."""
-    monkeypatch.setattr(retry, "OWN_RETRIES", 0)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
-
-
-@pytest.fixture
 def aws() -> Iterator[None]:
     """Put moto in AWS's place for one test."""
     with account():
@@ -253,27 +252,32 @@ def reports_in(bucket: Any) -> dict[str, dict[str, Any]]:
 
 
 class TimingOut(Clients):
-    """Clients whose first requests for some numbers raise at once what a timeout raises.
+    """Clients whose first requests for some numbers return at once what a timeout returns.
 
     By default all requests for these numbers do.
     """
 
     def __init__(self, base_url: str, *numbers: int, times: float = math.inf) -> None:
         super().__init__(base_url)
-        self._left = {f"pokemon/{number}": times for number in numbers}
+        self._times = dict.fromkeys(map(str, numbers), times)
 
-    async def get(self, path: str) -> httpx.Response:
-        self._time_out(path)
-        return await super().get(path)
+    async def get(
+        self, path: str, decode: Decode[Any], seconds: float | None = None
+    ) -> Answer[Any]:
+        return self._time_out(path) or await super().get(path, decode, seconds)
 
-    def get_blocking(self, path: str, seconds: float) -> httpx.Response:
-        self._time_out(path)
-        return super().get_blocking(path, seconds)
+    def get_blocking(
+        self, path: str, decode: Decode[Any], seconds: float | None = None
+    ) -> Answer[Any]:
+        return self._time_out(path) or super().get_blocking(path, decode, seconds)
 
-    def _time_out(self, path: str) -> None:
-        if self._left.get(path, 0) > 0:
-            self._left[path] -= 1
-            raise httpx.ReadTimeout("operation timed out")
+    def _time_out(self, path: str) -> Answer[Any] | None:
+        key = path.rstrip("/").rpartition("/")[2]
+        if self._times.get(key, 0) <= 0:
+            return None
+        self._times[key] -= 1
+        error = GetError(kind="service", reason="timeout", detail="operation timed out")
+        return Answer(error=error)
 
 
 def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.MarkDecorator:
@@ -289,27 +293,20 @@ def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.Ma
 async def fetch_range(
     clients: Clients | str,
     *,
-    size: int = 100,
     seconds: float = 30.0,
-    straggler_timeout: float = 5.0,
+    policy: Policy = QUICK,
     cache: Cache | None = None,
     **fields: Any,
 ) -> Fetched:
-    """Fetch what a request with these fields asks for, within so many seconds.
+    """Fetch what a request with these fields asks for, within that many seconds.
 
     For a URL there are new clients.
     """
     if isinstance(clients, str):
         clients = Clients(clients)
     deadline = time.monotonic() + seconds
-    return await fetch(
-        make_request(**fields),
-        clients,
-        cache or Cache(0),
-        Window(size),
-        deadline,
-        straggler_timeout,
-    )
+    request = make_request(**fields)
+    return await fetch(request, clients, cache or Cache(0), Window(policy), deadline, policy)
 
 
 def sample(name: str) -> dict[str, Any]:

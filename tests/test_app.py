@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from pokemon_names.model import STRATEGIES, InvalidRequest
@@ -84,7 +85,7 @@ def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> 
     assert report["range"] == "1-3,1026"
     assert report["count"] == 3
     assert report["failures"] == {"not_found": 1}
-    assert report["timing"]["requests"] == 4
+    assert report["timing"]["requests"] == 5  # one for the list of all, which lacks 1026
     assert report["timing"]["total_ms"] > 0
 
 
@@ -172,6 +173,7 @@ def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
         "Lost": [0],
         "Retries": [0],
         "CacheHits": [0],
+        "Listed": [0],
         "ColdStart": [1],
     }
     times = ["FetchTime", "RequestTime"]
@@ -180,10 +182,29 @@ def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
     assert output.values("FetchTime")[0] + 1 >= max(output.values("RequestTime"))
 
 
+def test_names_from_the_list_of_all_are_counted(invoke: Invoke) -> None:
+    first, second = [invoke({"range": "1-3,1026", "strategy": "index"}) for _ in range(2)]
+    assert first.values("Listed") == [3]
+    assert second.values("Listed") == [0]  # all of them are cached
+
+
+def test_a_404_alone_is_not_found_and_says_why_there_is_no_list(
+    pokeapi: PokeAPI, load_app: LoadApp
+) -> None:
+    pokeapi.answers[PokeAPI.LIST] = answers.hang
+    app = load_app()
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.2)
+    (failure,) = app.handler({"range": "1-2,1026"}, Context())["failures"]
+    reason = "the list of all Pokémon could not be fetched: no answer came while others did"
+    assert failure["reason"] == "not_found"
+    assert failure["detail"] == f"Not Found; {reason}"
+
+
 def test_retryable_failures_are_counted_apart_from_all_failures(
     pokeapi: PokeAPI, invoke: Invoke
 ) -> None:
-    pokeapi.answers = {2: answers.text(403, "Forbidden")}
+    forbidden = answers.text(403, "Forbidden")
+    pokeapi.answers = {PokeAPI.LIST: forbidden, 2: forbidden}
     output = invoke({"range": "1-3,1026"})
     assert output.values("Failures") == [2]
     assert output.values("Lost") == [1]
@@ -191,7 +212,8 @@ def test_retryable_failures_are_counted_apart_from_all_failures(
 
 
 def test_the_log_names_at_most_100_retryable_failures(pokeapi: PokeAPI, invoke: Invoke) -> None:
-    pokeapi.answers = dict.fromkeys(range(1, 151), answers.text(403, "Forbidden"))
+    numbers = [PokeAPI.LIST, *range(1, 151)]
+    pokeapi.answers = dict.fromkeys(numbers, answers.text(403, "Forbidden"))
     output = invoke({"range": "1-150"})
     assert output.values("Lost") == [150]
     assert len(output.logs[0]["lost"]) == 100
@@ -235,8 +257,8 @@ def test_the_warm_up_before_a_race_has_a_second_or_a_tenth_of_the_time(
     monkeypatch.setattr(app.clients, "warm_up", warm_up)
     app.handler(sample("http-api-race"), Context(seconds=seconds))
     assert {(path, blocking) for path, _, blocking in warm_ups} == {
-        ("pokemon/1", True),
-        ("pokemon/1", False),
+        ("pokemon/1/", True),
+        ("pokemon/1/", False),
     }
     assert all(shortest <= given <= longest for _, given, _ in warm_ups)
 

@@ -368,5 +368,7 @@ def test_a_race_for_a_number_of_no_pokemon_shows_why_it_failed(
     page.goto(f"{site}/race?range=1026")
     store_screenshot(page, "not-found")
     assert page.inner_text("[role=alert]") == "no Pokémon has any of these numbers"
-    assert page.inner_text("ul").startswith("1026 by gather: not found\nNot Found")
+    assert page.inner_text("ul").startswith(
+        "1026 by gather: not found\nnot in the list of all Pokémon"
+    )
     assert "404 (Not Found)" in console.pop()

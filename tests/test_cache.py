@@ -1,21 +1,25 @@
 """Names in memory; test_dynamodb.py has the table behind it."""
 
+import json
 from collections.abc import Sequence
 from time import monotonic
 
+import msgspec
 import pytest
 
-from pokemon_names.fetching import cache as cache_module
-from pokemon_names.fetching import patience
-from pokemon_names.fetching.cache import Cache, Names, OnError
-from pokemon_names.model import CachedName, Failure, Found
+from pokemon_names.fetching.cache import MAX_ABSENT, MAX_IN_MEMORY, Cache, Names, OnError
+from pokemon_names.model import CachedName, Failure, Found, Result
 from tests.conftest import Handle, LoadApp, every_strategy, failures_of, fetch_range
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
+from tests.tools.pokeapi.answers import Answer
+from tests.tools.pokeapi.bodies import list_entry, pokemon
 
 DOWN = answers.status(500)
 DAY = 86_400.0
 WEEK = 7 * DAY
+NOT_FOUND = answers.status(404)
+GONE = Failure(1, "not_found", 404, attempts=0, detail="known not to exist")
 
 
 class Clock:
@@ -36,6 +40,16 @@ def clock() -> Clock:
 @pytest.fixture
 def cache(clock: Clock) -> Cache:
     return Cache(WEEK, clock=clock)
+
+
+def list_without(number: int) -> Answer:
+    """Return the answer that is the list of all Pokémon but one."""
+    rest = [list_entry(one) for one in pokemon().values() if one.number != number]
+    return answers.json(json.dumps({"results": rest}))
+
+
+def absent(number: int) -> Failure:
+    return Failure(number, "not_found", 404, attempts=1, detail="not in the list of all Pokémon")
 
 
 @every_strategy
@@ -80,7 +94,7 @@ async def test_a_fresh_request_that_fails_is_not_served_from_the_cache(
     pokeapi: PokeAPI, url: str, cache: Cache
 ) -> None:
     await fetch_range(url, cache=cache, range="1")
-    pokeapi.answers[1] = DOWN
+    pokeapi.answers = dict.fromkeys([1, PokeAPI.LIST], DOWN)
     fetched = await fetch_range(url, cache=cache, range="1", fresh=True)
     assert [failure.reason for failure in failures_of(fetched)] == ["bad_status"]
 
@@ -97,29 +111,92 @@ async def test_a_name_is_fresh_for_the_caches_seconds(
     assert pokeapi.requests == 2
 
 
-async def test_a_number_of_no_pokemon_is_remembered_for_a_seventh_of_that_time(
-    pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
+@every_strategy
+async def test_a_number_that_the_list_lacks_is_remembered_for_a_seventh_of_that_time(
+    pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, strategy: str
 ) -> None:
-    await fetch_range(url, cache=cache, range="1026")
+    await fetch_range(url, cache=cache, range="1026", strategy=strategy)
+    requests = pokeapi.requests
     clock.now += DAY - 1
-    fetched = await fetch_range(url, cache=cache, range="1026")
+    fetched = await fetch_range(url, cache=cache, range="1026", strategy=strategy)
     failure = Failure(1026, "not_found", 404, attempts=0, detail="known not to exist")
     assert fetched.results == [failure]
     assert fetched.cached == 1
-    assert pokeapi.requests == 1
+    assert pokeapi.requests == requests
     clock.now += 1
     pokeapi.answers[1026] = answers.json('{"name": "new"}')
     assert (await fetch_range(url, cache=cache, range="1026")).results == [Found(1026, "new")]
 
 
-async def test_a_number_that_the_list_lacks_is_not_remembered(
-    pokeapi: PokeAPI, url: str, cache: Cache
+@pytest.mark.parametrize(
+    ("cache_seconds", "remembered"), [(WEEK, 300), (2100, 300), (2093, 299), (700, 100)]
+)
+async def test_a_404_alone_is_remembered_for_five_minutes_at_most(
+    pokeapi: PokeAPI, url: str, clock: Clock, cache_seconds: float, remembered: float
 ) -> None:
-    fetched = await fetch_range(url, cache=cache, range="1026", strategy="index")
-    detail = "not in the list of all Pokémon"
-    assert fetched.results == [Failure(1026, "not_found", None, attempts=1, detail=detail)]
+    cache = Cache(cache_seconds, clock=clock)
+    pokeapi.answers[PokeAPI.LIST] = NOT_FOUND
+    await fetch_range(url, cache=cache, range="1026")
+    requests = pokeapi.requests
+    clock.now += remembered - 1
+    assert (await fetch_range(url, cache=cache, range="1026")).cached == 1
+    assert pokeapi.requests == requests
+    clock.now += 1
     pokeapi.answers[1026] = answers.json('{"name": "new"}')
     assert (await fetch_range(url, cache=cache, range="1026")).results == [Found(1026, "new")]
+
+
+async def test_a_number_that_a_404_alone_denied_is_denied_longer_once_the_list_lacks_it(
+    pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
+) -> None:
+    pokeapi.answers[PokeAPI.LIST] = NOT_FOUND
+    await fetch_range(url, cache=cache, range="1026")
+    pokeapi.answers = {}
+    await fetch_range(url, cache=cache, range="1026", fresh=True)
+    clock.now += DAY - 1
+    assert (await fetch_range(url, cache=cache, range="1026")).cached == 1
+
+
+async def test_a_number_that_was_known_not_to_exist_is_found_by_a_fresh_request(
+    pokeapi: PokeAPI, url: str, cache: Cache
+) -> None:
+    await fetch_range(url, cache=cache, range="1026")
+    pokeapi.answers[1026] = answers.json('{"name": "new"}')
+    await fetch_range(url, cache=cache, range="1026", fresh=True)
+    fetched = await fetch_range(url, cache=cache, range="1026")
+    assert fetched.results == [Found(1026, "new")]
+    assert fetched.cached == 1
+
+
+@pytest.mark.parametrize("later", [0.0, 2 * WEEK], ids=["fresh", "expired"])
+async def test_a_404_alone_never_replaces_a_name(
+    pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, later: float
+) -> None:
+    await fetch_range(url, cache=cache, range="1")
+    clock.now += later
+    pokeapi.answers = dict.fromkeys([1, PokeAPI.LIST], NOT_FOUND)
+    (failure,) = failures_of(await fetch_range(url, cache=cache, range="1", fresh=True))
+    assert failure.reason == "not_found"
+    fetched = await fetch_range(url, cache=cache, range="1")
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert (fetched.cached, fetched.stale) == ((0, 1) if later else (1, 0))
+
+
+@pytest.mark.parametrize("later", [0.0, 2 * WEEK], ids=["fresh", "expired"])
+async def test_the_list_replaces_a_name(
+    pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, later: float
+) -> None:
+    await fetch_range(url, cache=cache, range="1")
+    clock.now += later
+    pokeapi.answers = {1: NOT_FOUND, PokeAPI.LIST: list_without(1)}
+    fetched = await fetch_range(url, cache=cache, range="1", fresh=True)
+    assert fetched.results == [absent(1)]
+    fetched = await fetch_range(url, cache=cache, range="1")
+    assert fetched.results == [GONE]
+    clock.now += DAY
+    pokeapi.answers[PokeAPI.LIST] = NOT_FOUND
+    (failure,) = failures_of(await fetch_range(url, cache=cache, range="1"))
+    assert failure.reason == "not_found"  # the name is forgotten
 
 
 @every_strategy
@@ -136,52 +213,77 @@ async def test_an_expired_name_is_served_while_pokeapi_fails(
     assert fetched.stale == 2
 
 
-async def test_an_expired_name_is_not_served_once_pokeapi_says_it_is_gone(
+async def test_an_expired_name_is_not_served_once_the_list_lacks_it(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
 ) -> None:
     await fetch_range(url, cache=cache, range="1")
     clock.now += 2 * WEEK
-    pokeapi.answers[1] = answers.status(404)
-    (failure,) = (await fetch_range(url, cache=cache, range="1")).results
-    assert isinstance(failure, Failure)
-    assert failure.reason == "not_found"
+    pokeapi.answers = {1: NOT_FOUND, PokeAPI.LIST: list_without(1)}
+    fetched = await fetch_range(url, cache=cache, range="1")
+    assert fetched.results == [absent(1)]
+    assert fetched.stale == 0
 
 
 async def test_retryable_failures_are_not_remembered(
     pokeapi: PokeAPI, url: str, cache: Cache
 ) -> None:
-    pokeapi.answers[1] = DOWN
-    await fetch_range(url, cache=cache, range="1")
+    pokeapi.answers = dict.fromkeys([1, PokeAPI.LIST], DOWN)
+    assert len(failures_of(await fetch_range(url, cache=cache, range="1"))) == 1
     pokeapi.answers = {}
     assert (await fetch_range(url, cache=cache, range="1")).results == [Found(1, "bulbasaur")]
 
 
-async def test_memory_is_bounded_and_the_oldest_are_forgotten_first(
-    pokeapi: PokeAPI, url: str, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache_module, "MAX_IN_MEMORY", 10)
-    await fetch_range(url, cache=cache, range="1-20")
-    assert (await fetch_range(url, cache=cache, range="11-20")).cached == 10
-    await fetch_range(url, cache=cache, range="1")
-    assert (await fetch_range(url, cache=cache, range="12-20,1")).cached == 10
-    assert pokeapi.requests == 21
+def founds(first: int, count: int) -> list[Result]:
+    return [Found(number, "missingno") for number in range(first, first + count)]
 
 
-async def test_a_name_that_is_fetched_again_is_among_the_newest(
-    url: str, clock: Clock, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cache_module, "MAX_IN_MEMORY", 3)
-    await fetch_range(url, cache=cache, range="1-3")
+def absents(first: int, count: int) -> list[Result]:
+    return [absent(number) for number in range(first, first + count)]
+
+
+async def count_known(cache: Cache, first: int, count: int) -> int:
+    """Return how many of the numbers from the first one on have a fresh result."""
+    fresh, _ = await cache.load(range(first, first + count), monotonic() + 10)
+    return len(fresh)
+
+
+async def test_memory_is_bounded_and_the_oldest_names_are_forgotten_first(cache: Cache) -> None:
+    await cache.save(founds(1, MAX_IN_MEMORY + 10), is_listed=True)
+    assert await count_known(cache, 1, 10) == 0
+    assert await count_known(cache, 11, MAX_IN_MEMORY) == MAX_IN_MEMORY
+    await cache.save(founds(1, 1), is_listed=True)
+    assert await count_known(cache, 1, 11) == 1
+    assert await count_known(cache, 12, MAX_IN_MEMORY) == MAX_IN_MEMORY - 1
+
+
+async def test_absent_numbers_are_bounded_and_the_oldest_are_forgotten_first(cache: Cache) -> None:
+    await cache.save(absents(1, MAX_ABSENT + 10), is_listed=True)
+    assert await count_known(cache, 1, 10) == 0
+    assert await count_known(cache, 11, MAX_ABSENT) == MAX_ABSENT
+
+
+async def test_names_and_absent_numbers_take_no_room_from_each_other(cache: Cache) -> None:
+    await cache.save(founds(1, MAX_IN_MEMORY), is_listed=True)
+    await cache.save(absents(10_001, MAX_ABSENT), is_listed=True)
+    await cache.save(absents(20_001, 10), is_listed=False)
+    assert await count_known(cache, 1, MAX_IN_MEMORY) == MAX_IN_MEMORY
+    assert await count_known(cache, 10_001, MAX_ABSENT) == MAX_ABSENT - 10
+    await cache.save(founds(30_001, 10), is_listed=True)
+    assert await count_known(cache, 10_001, MAX_ABSENT) == MAX_ABSENT - 10
+
+
+async def test_a_name_that_is_fetched_again_is_among_the_newest(clock: Clock, cache: Cache) -> None:
+    await cache.save(founds(1, MAX_IN_MEMORY), is_listed=True)
     clock.now += WEEK
-    await fetch_range(url, cache=cache, range="1,4")
-    assert (await fetch_range(url, cache=cache, range="1")).cached == 1
+    await cache.save([*founds(1, 1), *founds(10_001, 10)], is_listed=True)
+    assert await count_known(cache, 1, 1) == 1
 
 
 def test_a_warm_environment_knows_all_names_while_pokeapi_is_down(
     pokeapi: PokeAPI, handle: Handle
 ) -> None:
     names = handle({"range": "1-150"})["names"]
-    pokeapi.answers = dict.fromkeys(range(1, 151), DOWN)
+    pokeapi.answers = dict.fromkeys([*range(1, 151), PokeAPI.LIST], DOWN)
     report = handle({"range": "1-150"})
     assert report["names"] == names
     assert report["complete"] is True
@@ -192,10 +294,10 @@ def test_a_warm_environment_knows_all_names_while_pokeapi_is_down(
 def test_a_warm_environment_knows_all_names_even_where_they_have_expired(
     pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 0.3)
     app = load_app(CACHE_SECONDS="0")
     names = app.handler({"range": "1-150"}, Context())["names"]
-    pokeapi.answers = dict.fromkeys(range(1, 151), DOWN)
+    pokeapi.answers = dict.fromkeys([*range(1, 151), PokeAPI.LIST], DOWN)
+    monkeypatch.setattr(app, "policy", msgspec.structs.replace(app.policy, silence_timeout=0.3))
     report = app.handler({"range": "1-150"}, Context())
     assert report["names"] == names
     assert report["timing"]["cached"] == 0
@@ -220,12 +322,26 @@ class Known:
 async def test_a_name_that_has_just_expired_is_looked_up_in_the_table(clock: Clock) -> None:
     table = Known()
     cache = Cache(WEEK, table, clock=clock)
-    await cache.save([Found(1, "bulbasaur")])
+    await cache.save([Found(1, "bulbasaur")], is_listed=False)
     clock.now += WEEK
     fresh, expired = await cache.load([1], monotonic() + 10)
     assert table.asked == [[1]]
     assert fresh == {1: Found(1, "missingno")}
     assert expired == {}
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_the_table_is_not_asked_for_numbers_that_are_known_not_to_exist(
+    clock: Clock, *, is_listed: bool
+) -> None:
+    table = Known()
+    cache = Cache(WEEK, table, clock=clock)
+    await cache.save([absent(1026)], is_listed=is_listed)
+    await cache.load([1, 1026], monotonic() + 10)
+    clock.now += DAY
+    await cache.load([1, 1026], monotonic() + 10)
+    assert table.asked == [[1], [1026]]
+    assert table.saved == []
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(-0.1, []), (0.0, []), (0.9, [[1]])])
@@ -243,15 +359,15 @@ async def test_a_name_that_has_not_changed_is_saved_once_a_day(
 ) -> None:
     table = Known()
     cache = Cache(WEEK, table, clock=clock)
-    await cache.save([Found(1, "bulbasaur")])
+    await cache.save([Found(1, "bulbasaur")], is_listed=False)
     clock.now += later
-    await cache.save([Found(1, "bulbasaur")])
+    await cache.save([Found(1, "bulbasaur")], is_listed=False)
     assert table.saved == ["bulbasaur"] * times
 
 
 async def test_a_name_that_has_changed_is_saved_at_once(clock: Clock) -> None:
     table = Known()
     cache = Cache(WEEK, table, clock=clock)
-    await cache.save([Found(1, "bulbasaur")])
-    await cache.save([Found(1, "ivysaur")])
+    await cache.save([Found(1, "bulbasaur")], is_listed=False)
+    await cache.save([Found(1, "ivysaur")], is_listed=False)
     assert table.saved == ["bulbasaur", "ivysaur"]

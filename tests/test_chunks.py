@@ -51,7 +51,7 @@ def make_attempt(number: int) -> Attempt:
 def fetch_chunk(numbers: Sequence[int]) -> Fetched:
     results = list(map(make_result, numbers))
     attempts = list(map(make_attempt, numbers))
-    return Fetched(results, attempts, total_ms=5.0, cached=1, stale=2)
+    return Fetched(results, attempts, total_ms=5.0, cached=1, stale=2, listed=3)
 
 
 def store_and_read(fetched: Fetched) -> Fetched:
@@ -79,7 +79,8 @@ def test_merged_chunks_make_the_report_of_the_whole_range(
         results += fetched.results
         attempts += fetched.attempts
         stored += 1
-    whole = Fetched(results, attempts, total_ms=7.0, cached=stored, stale=2 * stored)
+    counts = {"cached": stored, "stale": 2 * stored, "listed": 3 * stored}
+    whole = Fetched(results, attempts, total_ms=7.0, **counts)
     request = make_request(range=format_range(numbers))
     merged = chunks.merge(parts, total_ms=7.0)
     assert Report(request, merged).as_dict() == Report(request, whole).as_dict()

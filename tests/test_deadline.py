@@ -6,19 +6,22 @@ import socket
 import threading
 import time
 from collections.abc import Coroutine, Iterator
-from datetime import timedelta
-from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from aiohttp import web
 
-from pokemon_names.fetching import connections, patience
-from pokemon_names.fetching.client import Clients
+from pokemon_names.fetching.fetcher import Fetcher
+from pokemon_names.http.client import Answer, Clients, Decode
+from pokemon_names.http.connections import Limits
+from pokemon_names.http.transport import Transport
 from pokemon_names.model import Failure, Fetched, Found
 from tests.conftest import (
+    NO_RETRIES,
+    QUICK,
     LoadApp,
     TimingOut,
     both_clients,
@@ -37,15 +40,14 @@ IVYSAUR = Found(2, "ivysaur")
 VENUSAUR = Found(3, "venusaur")
 SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
 
-pytestmark = pytest.mark.usefixtures("patient")
+# It is left to the fetch to end an attempt.
+PATIENT = Limits(connect_timeout=60.0, read_timeout=60.0, total_timeout=60.0)
+IMPATIENT = msgspec.structs.replace(QUICK, straggler_timeout=0.3)
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave it to the deadline to end an attempt."""
-    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=60))
-    monkeypatch.setattr(connections, "TOTAL_TIMEOUT", timedelta(seconds=60))
+def clients(url: str) -> Clients:
+    return Clients(url, limits=PATIENT)
 
 
 async def in_time(fetching: Coroutine[Any, Any, Fetched]) -> Fetched:
@@ -55,9 +57,8 @@ async def in_time(fetching: Coroutine[Any, Any, Fetched]) -> Fetched:
 
 @over_both_clients("slow", SLOW, smoke="silence")
 async def test_names_that_came_are_returned_and_all_other_numbers_fail(
-    pokeapi: PokeAPI, url: str, strategy: str, slow: str
+    pokeapi: PokeAPI, clients: Clients, strategy: str, slow: str
 ) -> None:
-    clients = Clients(url)
     await fetch_range(clients, range="1", strategy=strategy)  # so that it comes in time below
     pokeapi.answers = {2: SLOW[slow], PokeAPI.LIST: SLOW[slow]}
     fetched = await in_time(fetch_range(clients, seconds=0.8, range="1-3", strategy=strategy))
@@ -81,20 +82,22 @@ class LosingACancellation(Clients):
 
     has_lost_one = False
 
-    async def get(self, path: str) -> httpx.Response:
+    async def get(
+        self, path: str, decode: Decode[Any], seconds: float | None = None
+    ) -> Answer[Any]:
         try:
-            return await super().get(path)
+            return await super().get(path, decode, seconds)
         except asyncio.CancelledError:
             if self.has_lost_one:
                 raise
             self.has_lost_one = True
-            return await super().get(path)
+            return await super().get(path, decode, seconds)
 
 
-@pytest.mark.parametrize("strategy", ["gather", "sequential", "index"])
+@pytest.mark.parametrize("strategy", ["gather", "index"])
 async def test_a_lost_cancellation_is_repeated(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     pokeapi.answers = {2: answers.hang, PokeAPI.LIST: answers.hang}
-    clients = LosingACancellation(url)
+    clients = LosingACancellation(url, limits=PATIENT)
     fetched = await in_time(fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy))
     assert clients.has_lost_one
     assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
@@ -102,11 +105,11 @@ async def test_a_lost_cancellation_is_repeated(pokeapi: PokeAPI, url: str, strat
 
 @pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
 async def test_the_failure_names_the_error_before_the_deadline(
-    pokeapi: PokeAPI, url: str, strategy: str
+    pokeapi: PokeAPI, clients: Clients, strategy: str
 ) -> None:
     answer = answers.first(answers.status(503), then=answers.hang)
     pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
-    (failure,) = (await fetch_range(url, seconds=0.5, range="1", strategy=strategy)).results
+    (failure,) = (await fetch_range(clients, seconds=0.5, range="1", strategy=strategy)).results
     assert isinstance(failure, Failure)
     assert failure.reason == "deadline"
     assert failure.attempts == 2
@@ -116,46 +119,52 @@ async def test_the_failure_names_the_error_before_the_deadline(
 
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
 async def test_a_slow_number_does_not_delay_the_others(
-    pokeapi: PokeAPI, url: str, slow: answers.Answer
+    pokeapi: PokeAPI, clients: Clients, slow: answers.Answer
 ) -> None:
-    pokeapi.answers[2] = slow
-    fetched = await in_time(fetch_range(url, straggler_timeout=0.3, range="1-3"))
+    pokeapi.answers = {2: slow, PokeAPI.LIST: slow}
+    fetched = await in_time(fetch_range(clients, policy=IMPATIENT, range="1-3"))
     late = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
     assert fetched.results == [BULBASAUR, late, VENUSAUR]
 
 
 async def test_more_than_a_tenth_of_the_numbers_are_no_stragglers(
-    pokeapi: PokeAPI, url: str
+    pokeapi: PokeAPI, clients: Clients
 ) -> None:
+    policy = msgspec.structs.replace(QUICK, straggler_timeout=0.2)
     later = threading.Event()
     threading.Timer(0.6, later.set).start()
     for number in (1, 2):
         pokeapi.answers[number] = answers.after(later, answers.json('{"name": "missingno"}'))
-    fetched = await fetch_range(url, straggler_timeout=0.2, range="1-4")
+    fetched = await fetch_range(clients, policy=policy, range="1-4")
     assert failures_of(fetched) == []
 
 
-async def test_while_names_come_there_is_no_silence(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 1.0)
+async def test_while_names_come_there_is_no_silence(pokeapi: PokeAPI, url: str) -> None:
+    policy = msgspec.structs.replace(QUICK, silence_timeout=1.0)
     pokeapi.delay = 0.11
-    fetched = await fetch_range(url, range="1-10", strategy="sequential")
+    fetched = await fetch_range(url, policy=policy, range="1-10", strategy="sequential")
     assert failures_of(fetched) == []
 
 
-async def test_a_number_that_failed_in_time_has_its_own_reason(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.answers = {1: answers.status(404), 2: answers.hang}
-    fetched = await in_time(fetch_range(url, seconds=0.8, range="1-2"))
-    assert [failure.reason for failure in failures_of(fetched)] == ["not_found", "deadline"]
-
-
-@pytest.mark.usefixtures("no_retries")
-async def test_a_slow_number_has_no_part_in_the_errors_of_others(
-    pokeapi: PokeAPI, url: str
+@pytest.mark.parametrize("the_list", [answers.status(404), answers.hang], ids=["404", "silence"])
+async def test_a_number_that_failed_in_time_has_its_own_reason(
+    pokeapi: PokeAPI, clients: Clients, the_list: answers.Answer
 ) -> None:
-    pokeapi.answers = {1: answers.status(503), 2: answers.hang}
-    fetched = await fetch_range(url, straggler_timeout=0.3, range="1-2")
+    pokeapi.answers = {1: answers.status(404), 2: answers.hang, PokeAPI.LIST: the_list}
+    fetched = await in_time(fetch_range(clients, seconds=0.8, range="1-2"))
+    first, second = failures_of(fetched)
+    assert (first.reason, first.status) == ("not_found", 404)
+    assert first.detail.startswith("Not Found; the list of all Pokémon could not be fetched: ")
+    assert not first.detail.endswith("None")
+    assert (second.reason, second.status) == ("deadline", None)
+
+
+async def test_a_slow_number_has_no_part_in_the_errors_of_others(
+    pokeapi: PokeAPI, clients: Clients
+) -> None:
+    policy = msgspec.structs.replace(NO_RETRIES, straggler_timeout=0.3)
+    pokeapi.answers = {1: answers.status(503), 2: answers.hang, PokeAPI.LIST: answers.status(404)}
+    fetched = await fetch_range(clients, policy=policy, range="1-2")
     assert fetched.results == [
         Failure(1, "bad_status", 503, attempts=1, detail="Service Unavailable"),
         Failure(2, "timeout", None, attempts=1, detail="no answer came while others did"),
@@ -163,46 +172,47 @@ async def test_a_slow_number_has_no_part_in_the_errors_of_others(
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
-async def test_strategies_that_go_one_at_a_time_leave_slow_numbers_for_last(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
+async def test_strategies_that_go_one_at_a_time_look_slow_numbers_up(
+    pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=0.5))
+    clients = Clients(url, limits=msgspec.structs.replace(PATIENT, read_timeout=0.5))
     pokeapi.answers[1] = answers.hang
-    fetching = fetch_range(url, straggler_timeout=0.3, range="1-3", strategy=strategy)
+    fetching = fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
     fetched = await in_time(fetching)
-    failure, *others = fetched.results
-    assert others == [IVYSAUR, VENUSAUR]
-    assert [attempt.number for attempt in fetched.attempts] == [1, 2, 3, 1]
-    assert isinstance(failure, Failure)
-    assert failure.reason == "timeout"
-    assert failure.attempts == 2
+    assert fetched.results == [BULBASAUR, IVYSAUR, VENUSAUR]
+    assert [attempt.number for attempt in fetched.attempts] == [1, None, 2, 3]
 
 
 @pytest.mark.parametrize("numbers", [1, 2])
 async def test_the_time_for_which_the_environment_is_frozen_does_not_count(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, numbers: int
+    pokeapi: PokeAPI, clients: Clients, monkeypatch: pytest.MonkeyPatch, numbers: int
 ) -> None:
     has_arrived = threading.Event()
     has_looked = threading.Event()
-    looks = count()
+    looks = 0
 
     def clock() -> float:
-        if not has_arrived.is_set():
-            return time.monotonic()
-        if next(looks) == 10:
+        return time.monotonic() + 20 * has_arrived.is_set()
+
+    def look(self: Fetcher) -> float:
+        nonlocal looks
+        looks += has_arrived.is_set()
+        if looks == 3:
             has_looked.set()
-        return time.monotonic() + 20
+        return seconds_left(self)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         has_arrived.set()
         answer_late = answers.after(has_looked, answers.json('{"name": "mew"}'))
         return await answer_late(request)
 
-    monkeypatch.setattr(patience, "monotonic", clock)
-    monkeypatch.setattr(patience, "GLANCE", 0.01)
+    seconds_left = Fetcher.seconds_left
+    monkeypatch.setattr(Fetcher, "seconds_left", look)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", clock)
     pokeapi.answers[numbers] = answer
-    fetched = await fetch_range(url, seconds=60, range=f"1-{numbers}")
+    fetched = await fetch_range(clients, seconds=60, range=f"1-{numbers}")
     assert fetched.results[-1] == Found(numbers, "mew")
+    assert looks >= 3
 
 
 @every_strategy
@@ -249,19 +259,18 @@ async def test_a_connection_that_leads_nowhere(
 ) -> None:
     scheme, fixture = DEAD_ENDS[dead_end]
     port = request.getfixturevalue(fixture)
-    clients = Clients(f"{scheme}://127.0.0.1:{port}")
+    clients = Clients(f"{scheme}://127.0.0.1:{port}", limits=PATIENT)
     for _ in range(2):
         fetching = fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy)
         fetched = await in_time(fetching)
         assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
-async def test_connecting_has_a_timeout_of_its_own(
-    full_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "CONNECT_TIMEOUT", timedelta(seconds=0.2))
-    with pytest.raises(httpx.ConnectTimeout):
-        await Clients(f"http://127.0.0.1:{full_port}").get("pokemon/1")
+async def test_connecting_has_a_timeout_of_its_own(full_port: int) -> None:
+    transport = Transport(msgspec.structs.replace(PATIENT, connect_timeout=0.2))
+    async with httpx.AsyncClient(transport=transport, timeout=60) as client:
+        with pytest.raises(httpx.ConnectTimeout):
+            await asyncio.wait_for(client.get(f"http://127.0.0.1:{full_port}"), timeout=20)
 
 
 @both_clients

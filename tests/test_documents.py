@@ -57,6 +57,8 @@ def lines_of(path: Path, name: str) -> str:
 def defined_by(node: Any) -> list[str]:
     if isinstance(node, ast.Assign):
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [node.target.id]
     return [getattr(node, "name", "")]
 
 

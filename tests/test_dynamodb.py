@@ -104,7 +104,7 @@ async def test_an_expired_item_is_served_while_pokeapi_fails(
     pokeapi: PokeAPI, url: str, new_cache: NewCache, table: Any
 ) -> None:
     table.put_item(Item={"number": 1, "name": "bulbasaur", "fresh_until": 1, "ttl": 2})
-    pokeapi.answers[1] = answers.status(500)
+    pokeapi.answers = dict.fromkeys([1, PokeAPI.LIST], answers.status(500))
     fetched = await fetch_range(url, cache=new_cache(), range="1")
     assert fetched.results == [Found(1, "bulbasaur")]
     assert fetched.cached == 0
@@ -283,7 +283,7 @@ async def test_a_table_is_paused_only_where_it_had_its_full_time(
     table = Table(NAME)
     read = ReplacedCall(table, "batch_get_item", get_late)
     cache = Cache(WEEK, table, errors.append)
-    await fetch_range(url, seconds=0.3, cache=cache, range="1", straggler_timeout=0)
+    await fetch_range(url, seconds=0.3, cache=cache, range="1")
     assert [type(error) for error in errors] == [TimeoutError]
     await fetch_range(url, seconds=0, cache=cache, range="2")
     go_on.set()
@@ -299,6 +299,7 @@ async def test_an_item_has_room_for_the_longest_name(
     longer = {"name": "x" * 100_001}
     pokeapi.answers[1] = answers.json(json.dumps(longest, ensure_ascii=False))
     pokeapi.answers[2] = answers.json(json.dumps(longer))
+    pokeapi.answers[PokeAPI.LIST] = answers.status(404)
     fetched = await fetch_range(url, cache=new_cache(), range="1-2")
     assert [type(result) for result in fetched.results] == [Found, Failure]
     assert table.scan()["Count"] == 1

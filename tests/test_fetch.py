@@ -1,23 +1,26 @@
 """Whole fetches over a real socket: every strategy, and whatever PokeAPI answers."""
 
 import asyncio
+import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from pokemon_names.fetching import connections, retry, strategies, transport
-from pokemon_names.fetching.attempt_error import AttemptError
-from pokemon_names.fetching.client import Clients
-from pokemon_names.fetching.download import Download
-from pokemon_names.fetching.pokeapi import Pokemon
+from pokemon_names.fetching.fetcher import NOT_LISTED, Fetcher
 from pokemon_names.fetching.strategies import one_at_a_time
+from pokemon_names.fetching.window import Window
+from pokemon_names.http import client
+from pokemon_names.http.client import Clients
+from pokemon_names.http.connections import Limits
+from pokemon_names.http.errors import GetError
 from pokemon_names.model import STRATEGIES, Failure, Found, Reason
 from tests.conftest import (
     NAMES,
+    QUICK,
     TimingOut,
     both_clients,
     every_strategy,
@@ -36,20 +39,17 @@ FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 
 # Silence and drip end as timeouts, which have tests of their own; a bomb is not retried.
 QUICK_FAULTS = [fault for fault in FAULTS if fault not in {"silence", "drip", "bomb"}]
-UNREADABLE_FAULTS = ["broken_gzip", "not_json", "wrong_json", "deep_json", "bad_utf8"]
+
+# A single retry, for answers that never get better. Up to ten names earn none.
+IMPATIENT = msgspec.structs.replace(
+    QUICK, own_retries=1, shared_retries=-10, max_unreadable=2, max_list_attempts=2
+)
+NO_LIST = {PokeAPI.LIST: answers.status(501)}
 
 every_strategy_but_index = pytest.mark.parametrize(
     "strategy", [strategy for strategy in STRATEGIES if strategy != "index"]
 )
 every_fault = over_both_clients("fault", QUICK_FAULTS, smoke="503")
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow a single retry, for answers that never get better."""
-    monkeypatch.setattr(retry, "OWN_RETRIES", 1)
-    monkeypatch.setattr(retry, "SHARED_RETRIES", -10)  # so that up to ten names earn none
-    monkeypatch.setattr(retry, "MAX_UNREADABLE", 2)
 
 
 @every_strategy
@@ -59,7 +59,11 @@ async def test_every_strategy_fetches_the_same_names_in_the_order_of_the_range(
     fetched = await fetch_range(url, range="151,1-20,10001-10003", strategy=strategy)
     numbers = [151, *range(1, 21), *range(10001, 10004)]
     assert fetched.results == [Found(number, pokeapi.pokemon[number].name) for number in numbers]
-    assert fetched.total_ms >= max(attempt.duration_ms for attempt in fetched.attempts) > 0
+    assert (
+        fetched.total_ms
+        >= max(attempt.end_ms - attempt.start_ms for attempt in fetched.attempts)
+        > 0
+    )
 
 
 @every_strategy_but_index
@@ -76,16 +80,17 @@ async def test_the_index_is_a_single_request(pokeapi: PokeAPI, url: str) -> None
 
 
 async def test_gather_fills_the_window(pokeapi: PokeAPI, url: str) -> None:
-    pokeapi.delay = 0.3
+    pokeapi.delay = 1.0  # a busy machine makes connections slowly
     await fetch_range(url, range="1-150")
     assert pokeapi.most_in_flight == 100
 
 
-async def test_at_most_as_many_requests_are_in_flight_as_the_window_has_room_for(
+async def test_at_most_as_many_requests_are_in_flight_as_the_policy_allows(
     pokeapi: PokeAPI, url: str
 ) -> None:
     pokeapi.delay = 0.01
-    assert len(names_of(await fetch_range(url, size=7, range="1-50"))) == 50
+    policy = msgspec.structs.replace(QUICK, concurrency=7)
+    assert len(names_of(await fetch_range(url, policy=policy, range="1-50"))) == 50
     assert pokeapi.most_in_flight <= 7
 
 
@@ -117,8 +122,13 @@ def failure_of_1026(
 TOO_LARGE = failure_of_1026("bad_body", "more than 4000000 bytes", attempts=1)
 BAD_ANSWERS = {
     "no such number": (
-        None,
-        failure_of_1026("not_found", "Not Found", status=404, attempts=1),
+        answers.status(404),
+        failure_of_1026(
+            "not_found",
+            "Not Found; the list of all Pokémon could not be fetched: 501 Not Implemented",
+            status=404,
+            attempts=1,
+        ),
     ),
     "bad request": (
         answers.text(400, "x" * 9999),
@@ -159,6 +169,10 @@ BAD_ANSWERS = {
     "no name": (
         answers.json('{"id": 7}'),
         failure_of_1026("bad_body", "Object missing required field `name`"),
+    ),
+    "another number's": (
+        answers.json('{"id": 7, "name": "squirtle"}'),
+        failure_of_1026("bad_body", "the body is that of number 7"),
     ),
     "name not text": (
         answers.json('{"name": 7}'),
@@ -202,30 +216,83 @@ BAD_ANSWERS = {
 }
 
 
+every_bad_answer = pytest.mark.parametrize(
+    ("answer", "failure"), BAD_ANSWERS.values(), ids=BAD_ANSWERS
+)
+
+
 @both_clients
-@pytest.mark.parametrize(("answer", "failure"), BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-@pytest.mark.usefixtures("impatient")
-async def test_a_bad_answer_fails_its_number_and_no_other(
-    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer | None, failure: Failure
+@every_bad_answer
+async def test_without_the_list_a_bad_answer_fails_its_number_and_no_other(
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer, failure: Failure
 ) -> None:
-    if answer:
-        pokeapi.answers[1026] = answer
-    fetched = await fetch_range(url, range="1,1026,3", strategy=strategy)
+    pokeapi.answers = {1026: answer, **NO_LIST}
+    fetched = await fetch_range(url, policy=IMPATIENT, range="1,1026,3", strategy=strategy)
     attempts = [attempt for attempt in fetched.attempts if attempt.number == 1026]
     assert fetched.results == [BULBASAUR, failure, VENUSAUR]
     assert len(attempts) == failure.attempts
 
 
+@both_clients
+@every_bad_answer
+async def test_the_list_has_the_name_whatever_the_answer_is(
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer, failure: Failure
+) -> None:
+    pokeapi.answers[2] = answer
+    fetched = await fetch_range(url, policy=IMPATIENT, range="1-3", strategy=strategy)
+    attempts = [attempt for attempt in fetched.attempts if attempt.number == 2]
+    assert names_of(fetched) == FIRST_THREE
+    assert fetched.listed == 1
+    assert len(attempts) == failure.attempts
+
+
+@both_clients
+@every_bad_answer
+async def test_what_the_list_lacks_does_not_exist_whatever_the_answer_is(
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer, failure: Failure
+) -> None:
+    pokeapi.answers[1026] = answer
+    fetched = await fetch_range(url, policy=IMPATIENT, range="1,1026,3", strategy=strategy)
+    not_found = failure_of_1026(
+        "not_found", NOT_LISTED, status=failure.status, attempts=failure.attempts
+    )
+    assert fetched.results == [BULBASAUR, not_found, VENUSAUR]
+    assert fetched.listed == 0
+
+
 @every_strategy_but_index
-@pytest.mark.usefixtures("impatient")
-async def test_a_timeout_fails_its_number_and_no_other(url: str, strategy: str) -> None:
-    fetched = await fetch_range(TimingOut(url, 2), range="1-3", strategy=strategy)
+async def test_without_the_list_a_timeout_fails_its_number_and_no_other(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    pokeapi.answers |= NO_LIST
+    clients = TimingOut(url, 2)
+    fetched = await fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
     failure = Failure(2, "timeout", None, attempts=2, detail="operation timed out")
     assert fetched.results == [BULBASAUR, failure, VENUSAUR]
 
 
 @every_strategy_but_index
-async def test_a_timeout_that_passes_costs_a_retry_and_no_name(url: str, strategy: str) -> None:
+async def test_a_number_that_always_times_out_comes_from_the_list(url: str, strategy: str) -> None:
+    clients = TimingOut(url, 2)
+    fetched = await fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
+    assert names_of(fetched) == FIRST_THREE
+    assert fetched.listed == 1
+
+
+@every_strategy_but_index
+async def test_after_a_timeout_the_name_comes_from_the_list(url: str, strategy: str) -> None:
+    fetched = await fetch_range(TimingOut(url, 2, times=1), range="1-3", strategy=strategy)
+    attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 2]
+    assert names_of(fetched) == FIRST_THREE
+    assert attempts == [1]
+    assert fetched.listed == 1
+
+
+@every_strategy_but_index
+async def test_without_the_list_a_timeout_that_passes_costs_a_retry_and_no_name(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    pokeapi.answers[PokeAPI.LIST] = answers.status(501)
     fetched = await fetch_range(TimingOut(url, 2, times=1), range="1-3", strategy=strategy)
     attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 2]
     assert names_of(fetched) == FIRST_THREE
@@ -236,15 +303,12 @@ async def test_a_timeout_that_passes_costs_a_retry_and_no_name(url: str, strateg
     ("strategy", "answer"),
     [("gather", answers.hang), ("gather", answers.stuck), ("sync", answers.drip)],
 )
-@pytest.mark.usefixtures("impatient")
 async def test_a_real_timeout_fails_its_number_alone_and_leaves_the_clients_usable(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str, answer: Answer
+    pokeapi: PokeAPI, url: str, strategy: str, answer: Answer
 ) -> None:
-    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=1))
-    monkeypatch.setattr(connections, "TOTAL_TIMEOUT", timedelta(seconds=1.5))
-    clients = Clients(url)
-    pokeapi.answers[2] = answer
-    fetched = await fetch_range(clients, range="1-3", strategy=strategy)
+    clients = Clients(url, limits=Limits(read_timeout=1.0, total_timeout=1.5))
+    pokeapi.answers = {2: answer, **NO_LIST}
+    fetched = await fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
     failure = Failure(2, "timeout", None, attempts=2, detail="operation timed out")
     assert fetched.results == [BULBASAUR, failure, VENUSAUR]
     pokeapi.answers = {}
@@ -257,7 +321,7 @@ async def test_a_body_may_be_as_large_as_the_limit(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     body = '{"name": "mew"}'
-    pokeapi.answers[151] = answers.json(body)
+    pokeapi.answers = {151: answers.json(body), **NO_LIST}
     within = await fetch_range(Clients(url, len(body)), range="151", strategy=strategy)
     beyond = await fetch_range(Clients(url, len(body) - 1), range="151", strategy=strategy)
     assert names_of(within) == ["mew"]
@@ -267,8 +331,7 @@ async def test_a_body_may_be_as_large_as_the_limit(
 
 async def test_numbers_that_the_index_lacks_are_not_found(url: str) -> None:
     fetched = await fetch_range(url, range="1025-1026", strategy="index")
-    detail = "not in the list of all Pokémon"
-    not_found = Failure(1026, "not_found", None, attempts=1, detail=detail)
+    not_found = Failure(1026, "not_found", None, attempts=1, detail=NOT_LISTED)
     assert fetched.results == [Found(1025, "pecharunt"), not_found]
 
 
@@ -292,12 +355,11 @@ BAD_INDEX_ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "reason", "status"), BAD_INDEX_ANSWERS)
-@pytest.mark.usefixtures("impatient")
 async def test_without_the_index_every_number_fails(
     pokeapi: PokeAPI, url: str, answer: Answer, reason: str, status: int | None
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = answer
-    fetched = await fetch_range(url, range="1-3", strategy="index")
+    fetched = await fetch_range(url, policy=IMPATIENT, range="1-3", strategy="index")
     failures = failures_of(fetched)
     assert [failure.number for failure in failures] == [1, 2, 3]
     assert {(failure.reason, failure.status) for failure in failures} == {(reason, status)}
@@ -307,7 +369,8 @@ async def test_without_the_index_every_number_fails(
 async def test_a_part_of_the_list_is_a_failure_that_says_so(pokeapi: PokeAPI, url: str) -> None:
     listed = f'{{"count": 2, "next": null, "results": [{LISTED}]}}'
     pokeapi.answers[PokeAPI.LIST] = answers.json(listed)
-    failures = failures_of(await fetch_range(url, range="1-3", strategy="index"))
+    fetched = await fetch_range(url, policy=IMPATIENT, range="1-3", strategy="index")
+    failures = failures_of(fetched)
     assert {failure.detail for failure in failures} == {"the list has 1 of 2 Pokémon"}
 
 
@@ -319,11 +382,10 @@ async def test_a_part_of_the_list_is_a_failure_that_says_so(pokeapi: PokeAPI, ur
         ("http://pokeapi.invalid/api/v2", "failed to lookup address information"),
     ],
 )
-@pytest.mark.usefixtures("impatient")
 async def test_without_a_server_every_number_fails(
     strategy: str, dead_url: str, detail: str
 ) -> None:
-    fetched = await fetch_range(dead_url, range="1-3", strategy=strategy)
+    fetched = await fetch_range(dead_url, policy=IMPATIENT, range="1-3", strategy=strategy)
     failures = failures_of(fetched)
     assert [failure.number for failure in failures] == [1, 2, 3]
     for failure in failures:
@@ -332,13 +394,12 @@ async def test_without_a_server_every_number_fails(
 
 
 @every_fault
-@pytest.mark.usefixtures("impatient")
 async def test_a_fault_fails_its_number_alone_and_leaves_the_clients_usable(
     pokeapi: PokeAPI, url: str, strategy: str, fault: str
 ) -> None:
     clients = Clients(url)
     pokeapi.answers = {2: FAULTS[fault], PokeAPI.LIST: FAULTS[fault]}
-    fetched = await fetch_range(clients, range="1-3", strategy=strategy)
+    fetched = await fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
     expected = ["bulbasaur", "venusaur"]
     if strategy == "index":
         expected = []
@@ -401,7 +462,8 @@ async def test_a_request_that_waits_for_its_turn_is_ready_before_it_is_sent(
     pokeapi: PokeAPI, url: str
 ) -> None:
     pokeapi.delay = 0.1
-    first, second = (await fetch_range(url, size=1, range="1-2")).attempts
+    policy = msgspec.structs.replace(QUICK, concurrency=1)
+    first, second = (await fetch_range(url, policy=policy, range="1-2")).attempts
     assert second.ready_ms < first.end_ms < second.start_ms
 
 
@@ -413,9 +475,9 @@ async def test_a_response_begins_before_its_body_has_come(
 
     def clock() -> float:
         has_begun.set()
-        return time.perf_counter() - 1000  # so that it is known by it
+        return time.monotonic() - 1000  # so that it is known by it
 
-    monkeypatch.setattr(transport, "perf_counter", clock)
+    monkeypatch.setattr(client, "monotonic", clock)
     pokeapi.answers[151] = answers.in_two(b'{"name": ', has_begun, b'"mew"}')
     fetched = await fetch_range(url, range="151", strategy=strategy)
     (attempt,) = fetched.attempts
@@ -434,54 +496,46 @@ def fault_cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("seed", "faults"), [*fault_cases()])
-async def test_with_faults_in_30_percent_of_the_answers_every_name_comes_that_can(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, seed: int, faults: Sequence[str]
+async def test_with_faults_in_30_percent_of_the_answers_every_name_comes(
+    pokeapi: PokeAPI, url: str, seed: int, faults: Sequence[str]
 ) -> None:
-    monkeypatch.setattr(connections, "READ_TIMEOUT", timedelta(seconds=1.5))
-    monkeypatch.setattr(connections, "TOTAL_TIMEOUT", timedelta(seconds=2))
     names = {number: NAMES[number] for number in range(1, 1026)}
     for number, name in names.items():
         pokeapi.answers[number] = answers.json(f'{{"name": "{name}"}}')  # small, to be quick
-    rates = dict.fromkeys(faults, 0.3 / len(faults))
-    pokeapi.faults = Faults(rates, seed)
-    hopeless = unreadable_thrice(Faults(rates, seed), names)
-    fetched = await fetch_range(url, seconds=60, range="1-1025")
-    assert {failure.number for failure in failures_of(fetched)} == hopeless
-    assert names_of(fetched) == [name for number, name in names.items() if number not in hopeless]
-    assert len(fetched.attempts) > 1300
+    pokeapi.faults = Faults(dict.fromkeys(faults, 0.3 / len(faults)), seed)
+    clients = Clients(url, limits=Limits(read_timeout=1.5, total_timeout=2.0))
+    fetched = await fetch_range(clients, seconds=60, range="1-1025")
+    assert names_of(fetched) == list(names.values())
+    assert fetched.listed > 0
+    assert sum(not attempt.ok for attempt in fetched.attempts) > 200
 
 
-def unreadable_thrice(faults: Faults, numbers: Iterable[int]) -> set[int]:
-    """Return the numbers whose third unreadable answer comes before their name."""
-    unreadable_answers = [FAULTS[fault] for fault in UNREADABLE_FAULTS]
-    hopeless = set()
-    for number in numbers:
-        unreadable = 0
-        while True:
-            answer = faults.next(f"/api/v2/pokemon/{number}")
-            if answer is None:
-                break
-            unreadable += answer in unreadable_answers
-        if unreadable >= 3:
-            hopeless.add(number)
-    return hopeless
-
-
-def test_one_at_a_time_slow_numbers_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strategies, "MAX_DELAY", 10.0)
+async def test_one_at_a_time_slow_numbers_come_last(url: str) -> None:
+    policy = msgspec.structs.replace(QUICK, max_delay=10.0)
     now = time.monotonic()
-    downloads = [Download(number, "", Pokemon) for number in range(1, 6)]
-    late, failing, good, waiting, unprocessed = downloads
-    late.error = AttemptError("service", "timeout", "operation timed out")
-    failing.error = AttemptError("service", "bad_status", "Internal Server Error", 500)
+    fetcher = Fetcher(range(1, 8), Clients(url), Window(policy), policy, now, math.inf)
+    late, failing, good, waiting, unprocessed, looked_up, hopeless = fetcher.numbers
+    service_error = GetError(kind="service", reason="bad_status", detail="", status=500)
+    late.error = GetError(kind="service", reason="timeout", detail="operation timed out")
+    failing.error = service_error
     failing.retry_at = now + 1
     good.settled = True
-    waiting.error = AttemptError("service", "bad_status", "Too Many Requests", 429)
+    waiting.error = service_error
     waiting.retry_at = now + 1000
+    looked_up.waits = True
     order = []
-    for download in one_at_a_time(downloads):
+    for download in one_at_a_time(fetcher):
         order.append(download)
+        if download is hopeless:
+            hopeless.waits = True
         if len(order) > 9:
             download.settled = True
-    assert order[:9] == [late, *[failing] * 3, good, waiting, *[unprocessed] * 3]
-    assert order[9:] == [failing, unprocessed, late, waiting]
+    first_round = [*[failing] * 3, *[unprocessed] * 3, hopeless, late, waiting]
+    assert order == [*first_round, failing, unprocessed, late, waiting]
+
+
+async def test_one_at_a_time_the_list_comes_last_once_it_is_wanted(url: str) -> None:
+    fetcher = Fetcher(range(1, 4), Clients(url), Window(QUICK), QUICK, time.monotonic(), math.inf)
+    assert fetcher.next_downloads() == fetcher.numbers
+    fetcher.look_up_all()
+    assert fetcher.next_downloads() == [fetcher.list]

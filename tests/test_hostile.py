@@ -7,16 +7,18 @@ import socketserver
 import threading
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pokemon_names.fetching import retry
-from pokemon_names.fetching.client import Clients
+from pokemon_names.http.client import Clients
 from pokemon_names.model import Failure, Found
-from tests.conftest import fetch_range
+from tests.conftest import QUICK, fetch_range
 
 HOSTILE_NUMBER = "2"
+# To be quick, two retries must do.
+POLICY = msgspec.structs.replace(QUICK, shared_retries=-10, max_list_attempts=1)
 DEEP = b"[" * 100_000
 
 HEADER_NAMES = [
@@ -88,7 +90,7 @@ class Handler(socketserver.StreamRequestHandler):
         path = self.rfile.readline().split()[1].decode()
         while self.rfile.readline().strip():
             pass
-        key = path.rpartition("/")[2]
+        key = path.rstrip("/").rpartition("/")[2]
         if key.isdecimal() and key != HOSTILE_NUMBER:
             body = b'{"name": "%b"}' % key.encode()
             headers = b"Connection: close\r\nContent-Length: %d\r\n" % len(body)
@@ -100,8 +102,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as server, pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(retry, "SHARED_RETRIES", -10)  # to be quick: two retries must do
+    with Server(("127.0.0.1", 0), Handler) as server:
         poll_seconds = 0.01  # between looks for the end
         thread = threading.Thread(target=server.serve_forever, args=[poll_seconds])
         thread.start()
@@ -125,7 +126,7 @@ def test_no_answer_affects_another_number(
     server: Server, clients: Clients, strategy: str, response: bytes
 ) -> None:
     server.response = response
-    fetched = asyncio.run(fetch_range(clients, range="1-3", strategy=strategy))
+    fetched = asyncio.run(fetch_range(clients, policy=POLICY, range="1-3", strategy=strategy))
     first, second, third = fetched.results
     assert isinstance(second, Found | Failure)
     if strategy != "index":

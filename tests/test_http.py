@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pokemon_names.fetching import patience
 from pokemon_names.model import STRATEGIES, Failure, Fetched, Reason
 from pokemon_names.report import Report
 from pokemon_names.sources import responses
@@ -95,6 +95,13 @@ def test_the_query_may_have_every_field(handle: Handle) -> None:
     assert body["range"] == "1-2"
     assert body["strategy"] == "sync"
     assert body["names"] == ["bulbasaur", "ivysaur"]
+
+
+def test_by_index_all_names_are_listed_but_those_that_are_cached(handle: Handle) -> None:
+    get_json(handle, "/pokemon", range="1-2")
+    timing = get_json(handle, "/pokemon", range="1-5,1026", strategy="index")["timing"]
+    assert timing["cached"] == 2
+    assert timing["listed"] == 3
 
 
 def test_the_trace_comes_on_demand(handle: Handle) -> None:
@@ -707,16 +714,20 @@ LATE = answers.hang  # no answer before the timeout
 
 
 def test_with_pokeapi_down_the_reply_has_a_failure_for_each_of_150_numbers(
-    pokeapi: PokeAPI, handle: Handle, monkeypatch: pytest.MonkeyPatch
+    pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 0.4)
-    pokeapi.answers = dict.fromkeys(range(1, 151), DOWN)
-    reply = handle(http_event("/pokemon"))
-    failures = json.loads(reply["body"])["failures"]
+    app = load_app()
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, silence_timeout=0.4)
+    pokeapi.answers = dict.fromkeys([PokeAPI.LIST, *range(1, 151)], DOWN)
+    reply = app.handler(http_event("/pokemon"), Context())
+    body = json.loads(reply["body"])
+    failures = body["failures"]
     attempts = sum(failure["attempts"] for failure in failures)
+    requests = body["timing"]["requests"]  # those for the list of all included
     assert reply["statusCode"] == 502
     assert [failure["number"] for failure in failures] == list(range(1, 151))
-    assert pokeapi.requests <= attempts <= 250  # the last may be cut off before they arrive
+    assert attempts <= requests
+    assert pokeapi.requests <= requests <= 250  # the last may be cut off before they arrive
 
 
 @pytest.mark.parametrize(
@@ -736,19 +747,18 @@ def test_the_status_depends_on_why_names_failed(  # noqa: PLR0913, PLR0917  the 
     pokeapi: PokeAPI,
     url: str,
     load_app: LoadApp,
-    monkeypatch: pytest.MonkeyPatch,
     path: str,
     first: Answer,
     second: Answer | None,
     status: int,
 ) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 0.5)
     pokeapi.answers = {PokeAPI.LIST: DOWN, 1: first}
     if second:
         pokeapi.answers[2] = second
     late = [number for number, answer in pokeapi.answers.items() if answer is LATE]
     app = load_app()
-    monkeypatch.setattr(app, "clients", TimingOut(url, *late))
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, silence_timeout=0.5)
+    vars(app)["clients"] = TimingOut(url, *late)
     reply = app.handler(http_event(path, range="1-2"), Context())
     body = json.loads(reply["body"])
     assert reply["statusCode"] == status

@@ -411,7 +411,7 @@ def test_the_minutes_of_the_soak(mistake: Mistake, given: str) -> None:
 
 def test_the_module_of_the_mutants(mistake: Mistake) -> None:
     line = mistake("mutants", "--module=retry")
-    allowed = "a module or a folder in src/pokemon_names, such as fetching/retry"
+    allowed = "a module or a folder in src/pokemon_names, such as fetching/fetcher"
     assert line == f"MODULE: got 'retry', allowed: {allowed}"
 
 

@@ -16,12 +16,13 @@ import asyncio, json, os, resource, sys
 child = os.fork()
 if child:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-from tests.conftest import fetch_range
-from pokemon_names.fetching.client import Clients
+from tests.conftest import NO_RETRIES, fetch_range, names_of
+from pokemon_names.http.client import Clients
 clients = Clients(sys.argv[1])
 peaks = []
 for expression in sys.argv[2:]:
-    asyncio.run(fetch_range(clients, range=expression))
+    fetched = asyncio.run(fetch_range(clients, policy=NO_RETRIES, range=expression))
+    assert len(names_of(fetched)) == (150 if expression == "1-150" else 0)
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print(json.dumps(peaks))
 """
@@ -31,6 +32,7 @@ print(json.dumps(peaks))
 def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str, size: int) -> None:
     """Answer with bombs, and then with bodies that are whole but lack a name."""
     pokeapi.answers = dict.fromkeys(range(151, 301), answers.large(size))
+    pokeapi.answers[PokeAPI.LIST] = answers.status(501)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, url, "1-150", "151-300", "151-300", "151-300"],
         env={**os.environ, "PYTHONPATH": "src"},

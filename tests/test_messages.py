@@ -4,9 +4,9 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
-from pokemon_names.fetching import retry
 from pokemon_names.model import InvalidRequest
 from pokemon_names.sources.base import IncompleteError
 from pokemon_names.sources.messages import MAX_CHARACTERS
@@ -97,7 +97,7 @@ def test_an_error_names_the_field_of_the_event(handle: Handle, capsys: Capture) 
 def test_a_message_with_retryable_failures_has_its_report_stored_and_fails(
     pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports
 ) -> None:
-    pokeapi.answers[2] = answers.status(400)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
     event = batch('{"range": "1-3"}', '{"range": "1025-1026"}')
     assert failed_messages(handle_with_bucket(event)) == ["m0"]
     reports = read_reports()
@@ -144,21 +144,19 @@ def test_messages_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> Non
 def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
     pokeapi: PokeAPI,
     load_app: LoadApp,
-    monkeypatch: pytest.MonkeyPatch,
     event: dict[str, Any],
     *,
     waits: bool,
 ) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 5)
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.2)
-    monkeypatch.setattr(retry, "MAX_DELAY", 0.2)
-    pokeapi.answers[2] = answers.status(503)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: answers.status(503)}
     app = load_app()
-    monkeypatch.setattr(app, "STRAGGLER_TIMEOUT", 0.0)
+    vars(app)["policy"] = msgspec.structs.replace(
+        app.policy, first_delay=0.05, max_delay=0.05, shared_retries=5, straggler_timeout=0.0
+    )
     app.handler(event, Context())
     # The first attempt, the number's own retries, the shared ones, and those that two names earned.
     attempts = 1 + 2 + 5 + 2
-    assert (pokeapi.requests == 2 + attempts) == waits
+    assert (pokeapi.requests == 2 + attempts + app.policy.max_list_attempts) == waits
 
 
 @pytest.mark.usefixtures("aws")
@@ -200,7 +198,7 @@ def test_a_message_may_be_a_record_of_a_direct_call(
 def test_a_message_fails_once_however_many_of_its_requests_fail(
     pokeapi: PokeAPI, handle_with_bucket: Handle, bucket: Any
 ) -> None:
-    pokeapi.answers = {1: answers.status(400), 2: answers.status(400)}
+    pokeapi.answers = dict.fromkeys([PokeAPI.LIST, 1, 2], answers.status(400))
     lines = '{"range": "1"}\n{"range": "2"}\n{"range": "3"}'
     uploaded = bucket.put_object(Key="requests/three.jsonl", Body=lines)
     event = sample("eventbridge-s3")
@@ -271,7 +269,7 @@ def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_
     capsys: Capture,
     name: str,
 ) -> None:
-    pokeapi.answers[151] = answers.status(400)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 151: answers.status(400)}
     message = r"^not all names came: 1 failed, first 151: bad_status$"
     with pytest.raises(IncompleteError, match=message):
         handle_with_bucket(sample(name))

@@ -52,8 +52,8 @@ def test_the_function_of_a_mutant(name: str, function: str) -> None:
     [
         ("", "pokemon_names"),
         ("fetching", "pokemon_names.fetching"),
-        ("fetching/retry", "pokemon_names.fetching.retry"),
-        ("fetching/retry.py", "pokemon_names.fetching.retry"),
+        ("fetching/fetcher", "pokemon_names.fetching.fetcher"),
+        ("fetching/fetcher.py", "pokemon_names.fetching.fetcher"),
     ],
 )
 def test_a_module_is_given_by_its_path(given: str, name: str) -> None:
@@ -61,5 +61,5 @@ def test_a_module_is_given_by_its_path(given: str, name: str) -> None:
 
 
 def test_another_module_is_a_mistake_that_says_what_to_write() -> None:
-    with pytest.raises(Mistake, match=r"^got 'retry', allowed: .*, such as fetching/retry$"):
+    with pytest.raises(Mistake, match=r"^got 'retry', allowed: .*, such as fetching/fetcher$"):
         mutants.module("retry")

@@ -172,7 +172,7 @@ def test_every_status_is_described_and_no_other() -> None:
         (200, None, {"authorization": "secret"}),
         (304, None, {"if-none-match": "*"}),
         (400, None, {"limit": "3"}),
-        (404, answers.text(404, "Not Found"), {}),
+        (404, None, {"lacks": 1}),
         (405, None, {"method": "PUT"}),
         (502, FORBIDDEN, {}),
         (504, answers.hang, {"seconds": 2.3}),
@@ -188,6 +188,8 @@ def test_every_reply_is_as_described(  # noqa: PLR0913, PLR0917  the cases' valu
 ) -> None:
     if answer:
         pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
+    lacks = options.get("lacks")
+    pokeapi.pokemon = {key: one for key, one in pokeapi.pokemon.items() if key != lacks}
     query = {}
     if "limit" in options:
         query["limit"] = options["limit"]
@@ -237,7 +239,7 @@ def check_body(reply: dict[str, Any], described: dict[str, Any]) -> None:
 def test_every_member_of_a_report_and_its_parts_is_described_and_no_other(
     pokeapi: PokeAPI, handle: Handle
 ) -> None:
-    pokeapi.answers = {2: FORBIDDEN}
+    pokeapi.answers = {PokeAPI.LIST: FORBIDDEN, 2: FORBIDDEN}
     report = json.loads(handle(http_event("/pokemon", range="1-2"))["body"])
     check_members(report, "Report", optional={"trace"})
     check_members(report["timing"], "Timing")

@@ -31,7 +31,7 @@ def report(
     """Return a report with an attempt for each result."""
     request = make_request(range="1,1026", strategy=strategy, trace=trace)
     attempts = [make_attempt(attempt) for attempt in range(1, len(results) + 1)]
-    fetched = Fetched(results, attempts, total_ms, cached=3, stale=2)
+    fetched = Fetched(results, attempts, total_ms, cached=3, stale=2, listed=1)
     return Report(request, fetched)
 
 
@@ -60,6 +60,7 @@ def test_the_report_as_every_caller_gets_it() -> None:
             "retries": 1,
             "cached": 3,
             "stale": 2,
+            "listed": 1,
             "bytes": 2000,
         },
     }
@@ -85,7 +86,7 @@ def test_a_report_is_complete_when_every_number_has_its_name() -> None:
 
 def test_the_summary_counts_failures_by_reason_and_leaves_out_the_names() -> None:
     one = report(BULBASAUR, NOT_FOUND, NOT_FOUND)
-    assert one.summary() == {
+    assert one.summary == {
         "range": "1,1026",
         "strategy": "gather",
         "complete": False,

@@ -2,22 +2,41 @@
 
 import asyncio
 import email.utils
-import math
 import random
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
+import msgspec
 import pytest
+from aiohttp import web
 
-from pokemon_names.fetching import patience, retry, window
-from pokemon_names.fetching.attempt_error import AttemptError, Kind
+from pokemon_names.fetching import fetcher
+from pokemon_names.fetching import policy as policies
+from pokemon_names.fetching.fetcher import NOT_LISTED
+from pokemon_names.fetching.policy import Policy, jittered
+from pokemon_names.http import client
+from pokemon_names.http.client import Clients, Decode
+from pokemon_names.http.errors import GetError, Kind
 from pokemon_names.model import Failure, Found
-from tests.conftest import both_clients, failures_of, fetch_range, names_of
+from tests.conftest import (
+    NAMES,
+    NO_RETRIES,
+    QUICK,
+    both_clients,
+    failures_of,
+    fetch_range,
+    names_of,
+)
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 
 DOWN = answers.status(503)
 BULBASAUR = answers.json('{"name": "bulbasaur"}')
+NO_LIST = {PokeAPI.LIST: answers.status(501)}
 
 
 def name_is_number(number: int) -> Answer:
@@ -39,94 +58,234 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waits
 
 
+permanent_errors = pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 501, 505])
+
+
 @both_clients
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 501, 505])
-async def test_a_permanent_error_is_not_retried(
+@permanent_errors
+async def test_after_a_permanent_error_the_list_has_the_name(
     pokeapi: PokeAPI, url: str, status: int, strategy: str
 ) -> None:
     pokeapi.answers[1] = answers.status(status)
-    (failure,) = (await fetch_range(url, range="1", strategy=strategy)).results
-    assert isinstance(failure, Failure)
-    assert failure.status == status
-    assert failure.attempts == 1
-    assert pokeapi.requests == 1
+    fetched = await fetch_range(url, range="1", strategy=strategy)
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert fetched.listed == 1
+    assert [attempt.number for attempt in fetched.attempts] == [1, None]
+    assert pokeapi.requests == 2
 
 
 @both_clients
-async def test_a_body_that_cannot_be_read_is_retried_twice(
+@permanent_errors
+async def test_after_a_permanent_error_of_a_number_that_the_list_lacks(
+    pokeapi: PokeAPI, url: str, status: int, strategy: str
+) -> None:
+    pokeapi.answers[1026] = answers.status(status)
+    fetched = await fetch_range(url, range="1026", strategy=strategy)
+    assert fetched.results == [Failure(1026, "not_found", status, attempts=1, detail=NOT_LISTED)]
+    assert pokeapi.requests == 2
+
+
+@both_clients
+@permanent_errors
+async def test_without_the_list_a_permanent_error_is_retried_once_by_the_other_spelling(
+    pokeapi: PokeAPI, url: str, status: int, strategy: str
+) -> None:
+    pokeapi.answers = {1: answers.status(status), **NO_LIST}
+    policy = msgspec.structs.replace(QUICK, max_list_attempts=2)
+    fetched = await fetch_range(url, policy=policy, range="1", strategy=strategy)
+    (failure,) = failures_of(fetched)
+    assert failure.status == status
+    assert failure.attempts == 2
+    assert Counter(attempt.number for attempt in fetched.attempts) == {1: 2, None: 2}
+
+
+@both_clients
+async def test_without_the_list_a_permanent_error_is_not_retried_once_no_retry_is_left(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    pokeapi.answers[1] = answers.first(answers.json("[]"), DOWN, then=answers.json('{"id": 1}'))
-    fetched = await fetch_range(url, range="1", strategy=strategy)
+    pokeapi.answers = {1: answers.status(403), **NO_LIST}
+    policy = msgspec.structs.replace(NO_RETRIES, max_list_attempts=1)
+    fetched = await fetch_range(url, policy=policy, range="1", strategy=strategy)
+    assert fetched.results == [Failure(1, "bad_status", 403, attempts=1, detail="Forbidden")]
+    assert pokeapi.requests == 2
+
+
+@both_clients
+async def test_without_the_list_three_bodies_that_cannot_be_read_are_too_many(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    bad = answers.first(answers.json("[]"), DOWN, then=answers.json('{"id": 1}'))
+    pokeapi.answers = {1: bad, **NO_LIST}
+    policy = msgspec.structs.replace(QUICK, unreadable_timeout=0.0, max_list_attempts=1)
+    fetched = await fetch_range(url, policy=policy, range="1", strategy=strategy)
     detail = "Object missing required field `name`"
     assert fetched.results == [Failure(1, "bad_body", None, attempts=4, detail=detail)]
 
 
-async def test_a_number_has_two_retries_that_no_other_can_spend(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+@both_clients
+async def test_bodies_that_cannot_be_read_are_retried_while_none_can(
+    pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
-    pokeapi.answers = dict.fromkeys(range(11, 31), DOWN)
+    page = answers.text(200, "<html>")
+    pokeapi.answers = {1: answers.first(*[page] * 8, then=BULBASAUR), **NO_LIST}
+    fetched = await fetch_range(url, range="1", strategy=strategy)
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert sum(attempt.number == 1 for attempt in fetched.attempts) == 9
+
+
+@both_clients
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 529])
+async def test_an_error_that_may_pass_is_retried_twice_without_the_list(
+    pokeapi: PokeAPI, url: str, status: int, strategy: str
+) -> None:
+    error = answers.text(status, "")
+    pokeapi.answers[1] = answers.first(error, error, then=BULBASAUR)
+    fetched = await fetch_range(url, range="1", strategy=strategy)
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert fetched.listed == 0
+    assert [attempt.attempt for attempt in fetched.attempts] == [1, 2, 3]
+
+
+@both_clients
+async def test_retries_use_both_spellings_by_turns(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    paths = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        paths.append(request.path)
+        return await DOWN(request)
+
+    pokeapi.answers[1] = answer
+    fetched = await fetch_range(url, range="1", strategy=strategy)
+    assert fetched.listed == 1
+    slash, no_slash = "/api/v2/pokemon/1/", "/api/v2/pokemon/1"
+    assert paths == [slash, no_slash, slash]
+
+
+class Failing(Clients):
+    """Clients whose first request for number 1 returns an error of a certain kind."""
+
+    def __init__(self, base_url: str, kind: Kind) -> None:
+        super().__init__(base_url)
+        requests = {"refused": 3, "unprocessed": 0}.get(kind, 1)
+        self._errors = [GetError(kind=kind, reason="bad_body", detail="bad", requests=requests)]
+
+    async def get(
+        self, path: str, decode: Decode[Any], seconds: float | None = None
+    ) -> client.Answer[Any]:
+        if path.startswith("pokemon/1") and self._errors:
+            return client.Answer(error=self._errors.pop())
+        return await super().get(path, decode, seconds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_retried"),
+    [
+        ("service", False),
+        ("unreadable", False),
+        ("final", False),
+        ("fatal", False),
+        ("disconnected", True),
+        ("unprocessed", True),
+        ("refused", True),
+    ],
+)
+async def test_without_retries_left_only_errors_that_cost_none_are_retried(
+    pokeapi: PokeAPI, url: str, kind: Kind, *, is_retried: bool
+) -> None:
+    pokeapi.answers |= NO_LIST
+    policy = msgspec.structs.replace(NO_RETRIES, shared_retries=-10)  # the names earn some
+    fetched = await fetch_range(Failing(url, kind), policy=policy, range="1-4")
+    first = fetched.results[0]
+    if is_retried:
+        assert names_of(fetched) == [NAMES[number] for number in range(1, 5)]
+    else:
+        assert first == Failure(1, "bad_body", None, attempts=1, detail="bad")
+    if kind != "fatal":
+        assert len(names_of(fetched)) == 3 + is_retried
+
+
+@pytest.mark.parametrize(("kind", "attempts"), [("unprocessed", 1), ("refused", 4)])
+async def test_an_error_counts_as_the_requests_that_were_sent(
+    url: str, kind: Kind, attempts: int
+) -> None:
+    fetched = await fetch_range(Failing(url, kind), range="1-4")
+    of_one = [attempt.attempt for attempt in fetched.attempts if attempt.number == 1]
+    assert sorted(of_one) == list(range(1, attempts + 1))
+
+
+async def test_a_number_has_two_retries_that_no_other_can_spend(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers = {**dict.fromkeys(range(11, 31), DOWN), **NO_LIST}
     for number in range(1, 11):
         pokeapi.answers[number] = answers.first(DOWN, DOWN, then=name_is_number(number))
-    fetched = await fetch_range(url, range="1-30", straggler_timeout=0.5)
+    policy = msgspec.structs.replace(QUICK, shared_retries=0, straggler_timeout=0.5)
+    fetched = await fetch_range(url, policy=policy, range="1-30")
+    of_numbers = [attempt for attempt in fetched.attempts if attempt.number]
     assert fetched.results[:10] == [Found(number, str(number)) for number in range(1, 11)]
-    assert pokeapi.requests == 10 * 3 + 20 * 3 + 10
+    assert len(failures_of(fetched)) == 20
+    assert len(of_numbers) <= 10 * 3 + 20 * 3 + 10
 
 
-async def test_further_retries_are_shared_by_all(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+async def test_without_the_list_further_retries_are_shared_by_all(
+    pokeapi: PokeAPI, url: str
 ) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 5)
-    pokeapi.answers = {1: DOWN, 2: DOWN}
-    fetched = await fetch_range(url, range="1-2")
+    pokeapi.answers = {1: DOWN, 2: DOWN, **NO_LIST}
+    policy = msgspec.structs.replace(QUICK, shared_retries=5)
+    fetched = await fetch_range(url, policy=policy, range="1-2")
+    of_numbers = [attempt for attempt in fetched.attempts if attempt.number]
     assert names_of(fetched) == []
-    assert pokeapi.requests == 2 + 2 * 2 + 5
+    assert len(of_numbers) == 2 + 2 * 2 + 5
 
 
-async def test_a_name_that_comes_earns_a_retry(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
-    pokeapi.answers[10] = DOWN
-    fetched = await fetch_range(url, range="1-10", strategy="sequential")
+async def test_a_name_that_comes_earns_a_retry(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers = {10: DOWN, **NO_LIST}
+    policy = msgspec.structs.replace(QUICK, shared_retries=0)
+    fetched = await fetch_range(url, policy=policy, range="1-10", strategy="sequential")
     attempts = 1 + 2 + 9
     failure = Failure(10, "bad_status", 503, attempts, "Service Unavailable")
     assert fetched.results[-1] == failure
 
 
+async def test_the_list_spends_shared_retries_too(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers[PokeAPI.LIST] = DOWN
+    policy = msgspec.structs.replace(QUICK, own_retries=1, shared_retries=5)
+    fetched = await fetch_range(url, policy=policy, range="1-3", strategy="index")
+    assert len(failures_of(fetched)) == 3
+    assert pokeapi.requests == policy.max_list_attempts + 5
+
+
 async def test_delays_double_and_differ_at_random(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, waits: list[float]
+    pokeapi: PokeAPI, url: str, waits: list[float]
 ) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 6)
-    pokeapi.answers[1] = DOWN
-    await fetch_range(url, range="1")
-    longest = [0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02, 0.02]
+    pokeapi.answers = {1: DOWN, **NO_LIST}
+    policy = msgspec.structs.replace(
+        QUICK, first_delay=1.0, max_delay=20.0, shared_retries=6, max_list_attempts=1
+    )
+    await fetch_range(url, policy=policy, range="1")  # no wait takes any time
+    longest = [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0, 20.0]
     assert all(wait <= limit for wait, limit in zip(waits, longest, strict=True))
     assert all(wait > limit / 4 for wait, limit in zip(waits[3:], longest[3:], strict=True))
     assert set(waits).isdisjoint(longest)
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sequential", "index"])
-async def test_a_dead_pokeapi_is_given_up(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
-) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 2.0)  # a busy machine may answer late
-    monkeypatch.setattr(window, "MAX_PAUSE", 0.1)
+async def test_a_dead_pokeapi_is_given_up(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     pokeapi.answers = dict.fromkeys(range(151), DOWN)
-    fetched = await fetch_range(url, range="1-150", strategy=strategy)
+    # A busy machine may answer late.
+    policy = msgspec.structs.replace(QUICK, silence_timeout=2.0, max_pause=0.1)
+    fetched = await fetch_range(url, policy=policy, range="1-150", strategy=strategy)
     failures = failures_of(fetched)
-    assert len(fetched.results) == 150
+    assert len(failures) == 150
     # The last attempts may be cut off before they arrive, or before their answer does.
     unanswered = {attempt.number for attempt in fetched.attempts if attempt.first_byte_ms is None}
     reasons = {(failure.reason, failure.status) for failure in failures}
     unexplained = {failure.number for failure in failures if failure.status != 503}
     assert reasons <= {("bad_status", 503), ("timeout", None)}
     assert unexplained <= unanswered
-    assert pokeapi.requests <= len(fetched.attempts) <= 250
-    detail = "not sent, after: 503 Service Unavailable"
-    unsent = Failure(150, "bad_status", 503, attempts=0, detail=detail)
-    assert (fetched.results[-1] == unsent) == (strategy != "index")
+    assert pokeapi.requests <= len(fetched.attempts) <= 350
+    unsent = {failure.detail for failure in failures if failure.attempts == 0}
+    assert unsent <= {"not sent, after: 503 Service Unavailable"}
 
 
 def http_date(seconds: float) -> str:
@@ -194,14 +353,17 @@ async def test_a_malformed_retry_after_is_ignored(
 
 
 async def test_silence_until_the_time_of_retry_after_is_waited_for(
-    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+    pokeapi: PokeAPI, url: str
 ) -> None:
-    monkeypatch.setattr(patience, "SILENCE_TIMEOUT", 0.1)
     pokeapi.answers[1] = answers.first(answers.status(503, retry_after=1), then=BULBASAUR)
-    assert (await fetch_range(url, range="1")).results == [Found(1, "bulbasaur")]
+    policy = msgspec.structs.replace(QUICK, silence_timeout=0.1)
+    fetched = await fetch_range(url, policy=policy, range="1")
+    assert fetched.results == [Found(1, "bulbasaur")]
+    assert fetched.listed == 0
 
 
 async def test_a_pause_for_all_costs_no_name(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers |= NO_LIST
     too_many = answers.status(429, retry_after=0)
     for number in range(1, 151):
         pokeapi.answers[number] = answers.first(too_many, then=name_is_number(number))
@@ -213,32 +375,73 @@ def test_environments_of_one_snapshot_wait_differently() -> None:
     waits = []
     for _ in range(2):
         random.seed(1)  # what SnapStart restores everywhere
-        waits.append(retry.jittered(1.0))
+        waits.append(jittered(1.0))
     assert waits[0] != waits[1]
 
 
-def delay(kind: Kind, attempts: int = 1, unreadable: int = 0) -> float | None:
-    """Return when a number is retried of whose attempts the last brought an error of this kind."""
-    error = AttemptError(kind, "bad_body", "")
-    return retry.Retries(deadline=math.inf).delay(error, attempts, unreadable)
+def test_the_delay_doubles_up_to_its_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "jittered", lambda seconds: seconds)
+    policy = Policy(first_delay=0.1, max_delay=1.0)
+    assert [policy.delay(retry) for retry in (1, 2, 4, 5, 5000)] == [0.1, 0.2, 0.8, 1.0, 1.0]
 
 
-def test_each_kind_of_error_has_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.1)
-    monkeypatch.setattr(retry, "MAX_DELAY", 1.0)
-    monkeypatch.setattr(retry, "jittered", lambda seconds: seconds)
-    assert delay("permanent") is delay("fatal") is None
-    assert delay("disconnected") == delay("unprocessed") == 0.0
-    assert delay("unreadable", unreadable=2) == delay("service") == delay("refused") == 0.1
-    assert delay("unreadable", unreadable=3) is None
-    assert [delay("service", attempts) for attempts in (2, 4, 5, 5000)] == [0.2, 0.8, 1.0, 1.0]
+@pytest.mark.parametrize("retry", [1, 3])
+def test_a_delay_is_cut_by_up_to_half_at_random(retry: int) -> None:
+    policy = Policy(first_delay=0.1, max_delay=1.0)
+    longest = 0.1 * 2 ** (retry - 1)
+    delays = [policy.delay(retry) for _ in range(100)]
+    assert longest / 2 <= min(delays) < longest * 0.7
+    assert longest * 0.8 < max(delays) <= longest
 
 
-def test_without_retries_left_only_errors_that_cost_none_are_retried(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_dead_pokeapi_that_always_says_retry_after_is_given_up(
+    pokeapi: PokeAPI, url: str
 ) -> None:
-    monkeypatch.setattr(retry, "SHARED_RETRIES", 0)
-    attempts = retry.OWN_RETRIES + 1
-    assert delay("service", attempts) is delay("unreadable", attempts) is None
-    assert delay("disconnected", attempts) == delay("unprocessed", attempts) == 0.0
-    assert delay("refused", attempts) is not None
+    pokeapi.answers = dict.fromkeys([1, PokeAPI.LIST], answers.status(503, retry_after=1))
+    policy = msgspec.structs.replace(QUICK, silence_timeout=0.5, promise_timeout=0.2)
+    fetched = await fetch_range(url, policy=policy, range="1")
+    (failure,) = failures_of(fetched)
+    assert failure.status == 503
+    assert fetched.total_ms < 10_000  # the first promise is waited for, and no other
+
+
+async def test_an_api_without_a_list(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, "LIST_PATHS", ())
+    pokeapi.answers = {2: answers.first(DOWN, then=name_is_number(2)), 3: answers.status(404)}
+    gathered = await fetch_range(url, range="1-3")
+    assert gathered.results[:2] == [Found(1, "bulbasaur"), Found(2, "2")]
+    (failure,) = failures_of(gathered)
+    assert failure.reason == "not_found"
+    assert failure.detail.endswith(
+        "the list of all Pokémon could not be fetched: this API has none"
+    )
+    indexed = await fetch_range(url, range="1", strategy="index")
+    assert indexed.results == [Failure(1, "bad_status", None, 0, "this API has none")]
+
+
+class Deaf(Clients):
+    """Clients whose second request for number 2 goes on when cancelled, and returns a name."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self.is_sent = threading.Event()
+
+    async def get(
+        self, path: str, decode: Decode[Any], seconds: float | None = None
+    ) -> client.Answer[Any]:
+        if path != "pokemon/2":
+            return await super().get(path, decode, seconds)
+        self.is_sent.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return client.Answer(body="late")
+
+
+async def test_a_name_that_comes_after_the_lists_is_ignored(pokeapi: PokeAPI, url: str) -> None:
+    clients = Deaf(url)
+    pokeapi.answers = {1: answers.after(clients.is_sent, answers.status(404)), 2: DOWN}
+    fetched = await fetch_range(clients, range="1-2")
+    assert names_of(fetched) == ["bulbasaur", "ivysaur"]
+    assert fetched.listed == 2

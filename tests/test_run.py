@@ -72,6 +72,16 @@ def test_of_one_request_there_is_nothing_to_estimate() -> None:
     assert re.fullmatch("1 name in [0-9.]+ m?s", lines[-1])
 
 
+def test_names_from_the_list_of_all_are_counted() -> None:
+    lines = run("events/direct.json", "--range", "1-3", "--strategy", "index").stdout.splitlines()
+    assert lines[-2].startswith("1 request (0 retried, 0 cached, 3 from the list of all): p50 ")
+
+
+def test_of_names_from_the_list_of_all_there_is_nothing_to_estimate() -> None:
+    lines = run("events/direct.json", "--range", "1-3", "--weather", "hopeless=1").stdout
+    assert re.fullmatch("3 names in [0-9.]+ m?s", lines.splitlines()[-1])
+
+
 def test_on_a_terminal_the_names_are_in_columns() -> None:
     terminal, other_end = pty.openpty()
     done = subprocess.run(
@@ -115,7 +125,7 @@ def test_the_options_replace_the_events_own_range_and_strategy() -> None:
     done = run("events/direct.json", "--range", "151,1026", "--strategy", "sequential")
     lines = done.stdout.splitlines()
     assert lines[0] == "mew"
-    assert lines[-2] == "failed: 1026, not_found (Not Found)"
+    assert lines[-2] == "failed: 1026, not_found (not in the list of all Pokémon)"
     assert lines[-1].startswith("1 of 2 names in ")
 
 

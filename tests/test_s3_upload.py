@@ -60,7 +60,7 @@ def test_a_bad_line_is_refused_under_its_own_key(
 def test_a_line_with_retryable_failures_raises(
     pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports, upload: Upload
 ) -> None:
-    pokeapi.answers[1] = answers.status(400)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 1: answers.status(400)}
     with pytest.raises(IncompleteError):
         handle_with_bucket(upload('{"range": "1-3"}'))
     assert [report["count"] for report in read_reports().values()] == [2]

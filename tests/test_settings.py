@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def test_without_any_variable_there_are_defaults() -> None:
         namespace="PokemonNames",
         pokeapi_url="https://pokeapi.co/api/v2",
         max_concurrency=100,
+        max_requests_per_second=math.inf,
         max_numbers=1500,
         max_sequential_numbers=150,
         max_body_bytes=4_000_000,
@@ -107,6 +109,25 @@ def test_any_other_count_is_refused(name: str, given: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment({name: given})
     assert str(caught.value) == f"{name}: got {given!r}, allowed: a whole number from 1"
+
+
+@pytest.mark.parametrize("given", ["0.05", "0.5", "1", "50", "1e3"])
+def test_a_rate_is_a_number_above_0(given: str) -> None:
+    settings = Settings.from_environment({"MAX_REQUESTS_PER_SECOND": given})
+    assert settings.max_requests_per_second == float(given)
+
+
+def test_an_empty_rate_is_no_limit() -> None:
+    settings = Settings.from_environment({"MAX_REQUESTS_PER_SECOND": ""})
+    assert settings.max_requests_per_second == math.inf
+
+
+@pytest.mark.parametrize("given", [" ", "0", "0.0", "-1", "nan", "inf", "-inf", "1e999", "50/s"])
+def test_any_other_rate_is_refused(given: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.from_environment({"MAX_REQUESTS_PER_SECOND": given})
+    allowed = "a number above 0, such as 50 or 0.5"
+    assert str(caught.value) == f"MAX_REQUESTS_PER_SECOND: got {given!r}, allowed: {allowed}"
 
 
 @pytest.mark.parametrize("given", ["0", "0.5", "604800"])

@@ -29,6 +29,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer 
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
+from pokemon_names.fetching.policy import Policy
 from tests import stack
 from tests.conftest import NAMES, REGION, LoadApp, ReadReports, account, reports_in, sample
 from tests.tools.invoke import Context
@@ -48,6 +49,7 @@ TIMING = [
     "retries",
     "cached",
     "stale",
+    "listed",
     "bytes",
 ]
 MOTO: DefaultConfig = {
@@ -271,13 +273,15 @@ def test_a_message_with_a_retryable_failure_comes_again_alone(
     made: Made, running: Lambda, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     ivysaur = answers.json('{"name": "ivysaur"}')
-    pokeapi.answers[2] = answers.first(answers.status(400), then=ivysaur)
+    pokeapi.answers[2] = answers.first(answers.status(400), answers.status(400), then=ivysaur)
+    pokeapi.answers[PokeAPI.LIST] = answers.status(400)
     queue = made["Requests"]
     send(queue, '{"range": "1-3"}')
     send(queue, '{"range": "4-6"}')
     assert [len(poll(running, queue)) for _ in range(3)] == [1, 0, 0]
     assert [report["complete"] for report in read_reports().values()] == [True, True]
-    assert pokeapi.requests == 7
+    # Number 2 is sent by both spellings of its path, and then once more.
+    assert pokeapi.requests == 7 + 1 + Policy().max_list_attempts
     assert receive_bodies(made["DeadRequests"]) == []
 
 
@@ -306,7 +310,7 @@ def test_an_object_with_requests(made: Made, running: Lambda, read_reports: Read
 def test_events_whose_attempts_all_fail_are_tried_again_once_somebody_says_so(
     made: Made, running: Lambda, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
-    pokeapi.answers[2] = answers.status(400)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
     boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
     running.run()
     (report,) = read_reports().values()
@@ -360,7 +364,8 @@ def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
     waits: list[float],
 ) -> None:
     mewtwo = answers.json('{"name": "mewtwo"}')
-    pokeapi.answers[150] = answers.first(answers.status(400), then=mewtwo)
+    pokeapi.answers[150] = answers.first(answers.status(400), answers.status(400), then=mewtwo)
+    pokeapi.answers[PokeAPI.LIST] = answers.status(400)
     running.deaths = {"4.json": 1, "7.json": 99}
     execution = execute(made, "all", range=EVERYTHING)
     assert execution["status"] == "SUCCEEDED", execution
@@ -401,7 +406,7 @@ def test_chunks_that_lack_few_names_do_not_fail(
     waits: list[float],
 ) -> None:
     bad = list(range(10, 210, 20))
-    for number in bad:
+    for number in [PokeAPI.LIST, *bad]:
         pokeapi.answers[number] = answers.status(403)
     execution = execute(made, "few", range="1-200")
     assert execution["status"] == "SUCCEEDED", execution
@@ -426,7 +431,7 @@ def cause_of(execution: dict[str, Any]) -> dict[str, Any]:
 def test_where_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
     made: Made, read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
-    for number in (3, 30):
+    for number in (PokeAPI.LIST, 3, 30):
         pokeapi.answers[number] = answers.status(403)
     execution = execute(made, "many", range="1-8,30")
     assert execution["status"] == "FAILED"

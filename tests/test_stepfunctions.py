@@ -148,7 +148,7 @@ def test_without_a_list_of_chunks_all_names_are_missing(run_task: RunTask) -> No
 def test_at_most_a_tenth_of_the_names_may_be_missing(
     pokeapi: PokeAPI, run_task: RunTask, range_: str, failed: int, *, enough: bool
 ) -> None:
-    for number in range(1, failed + 1):
+    for number in [PokeAPI.LIST, *range(1, failed + 1)]:
         pokeapi.answers[number] = answers.status(403)
     request = {"range": range_}
     chunks = run_task("plan", request=request)["chunks"]["count"]
@@ -162,7 +162,7 @@ def test_an_incomplete_chunk_is_stored_and_raises_for_another_attempt(
     pokeapi: PokeAPI, run_task: RunTask, read_reports: ReadReports
 ) -> None:
     request = {"range": "1-2,1026"}
-    pokeapi.answers[2] = answers.status(400)
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
     run_task("plan", request=request)
     run_task("fetch", key=f"{FOLDER}/0.json", request={"range": "1"})
     with pytest.raises(IncompleteError):

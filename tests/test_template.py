@@ -100,12 +100,27 @@ def test_the_log_level_reaches_the_apps_logger(
     assert app.telemetry.logger.log_level == logging.DEBUG
 
 
-@deployed(ReservedConcurrency="10", MaxConcurrency="50")
+@deployed(ReservedConcurrency="10", MaxConcurrency="50", MaxRequestsPerSecond="0.5")
 def test_its_parameters(made: Made) -> None:
     assert variables(made)["MAX_CONCURRENCY"] == "50"
+    assert Settings.from_environment(variables(made)).max_requests_per_second == 0.5
     client = boto3.client("lambda")
     concurrency = client.get_function_concurrency(FunctionName=made["PokemonNames"])
     assert concurrency["ReservedConcurrentExecutions"] == 10
+
+
+@pytest.mark.parametrize("given", ["", "1", "50", "007", "12.5", "10.0", "0.5", "0.50", "00.05"])
+def test_a_rate_that_the_template_takes_is_one_that_the_app_takes(
+    template: Template, given: str
+) -> None:
+    assert re.fullmatch(template["Parameters"]["MaxRequestsPerSecond"]["AllowedPattern"], given)
+    Settings.from_environment({"MAX_REQUESTS_PER_SECOND": given})
+
+
+@pytest.mark.parametrize("given", ["0", "00", "0.0", "-1", "+1", "5.", ".5", "1e3", "1,5", "50/s"])
+def test_any_other_rate_is_refused_before_the_deployment(template: Template, given: str) -> None:
+    pattern = template["Parameters"]["MaxRequestsPerSecond"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, given)
 
 
 def test_logs_expire(template: Template) -> None:
@@ -512,7 +527,8 @@ def output(
     capsys: pytest.CaptureFixture[str],
 ) -> list[dict[str, Any]]:
     """Return what the app prints of all that can go wrong, and a metric counts."""
-    pokeapi.answers = {2: answers.text(403, "Forbidden")}
+    forbidden = answers.text(403, "Forbidden")
+    pokeapi.answers = {PokeAPI.LIST: forbidden, 2: forbidden}
     app = load_app(NAMES_TABLE="nowhere", POWERTOOLS_SERVICE_NAME="pokemon-names")
     app.handler({"range": "1-2,1026"}, Context())
     app.handler(sample("http-api-bad-range"), Context())

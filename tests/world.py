@@ -16,6 +16,7 @@ from select import select
 from subprocess import PIPE
 from typing import Any
 
+from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
@@ -34,38 +35,59 @@ from tests.tools.relay import Relay
 
 LIST = PokeAPI.LIST
 NUMBERS = range(1, 7)
+SLOW_SECONDS = 0.03
+MORE_KILOBYTES = 60_000  # of memory at its peak, than after the first invocations
 NAMES = {number: pokemon()[number].name for number in range(1, 5)}
+
+# The body of another number, and the list of all without most of its entries.
+ANOTHER = json.dumps({"id": 999, "name": "missingno"})
+PART = json.dumps({"count": 1350, "next": "/?offset=1", "results": [list_entry(pokemon()[1])]})
 
 ANSWERS: dict[str, Answer] = {
     **FAULTS,
+    "403": answers.status(403),
+    "404": answers.status(404),
+    "408": answers.status(408),
+    "OK": answers.text(200, "OK"),
+    "another": answers.json(ANOTHER),
     "busy": answers.status(429, retry_after=3600),
     "elsewhere": answers.elsewhere,
+    "part": answers.json(PART),
     "short_gzip": answers.short_gzip,
     "stuck": answers.stuck,
 }
-FINAL = {"bomb", "elsewhere"}
+FINAL = {"403", "bomb", "elsewhere"}
 SILENT = {"silence", "drip", "stuck"}
 GOOD = ["up", "limit", "rate"]
-DOWN = ["429", "busy", "503", "reset", "silence", "refuse"]
+DOWN = ["404", "429", "OK", "busy", "503", "reset", "silence", "refuse"]
+POISON = ["403", "404", "OK"]
 
-HTTP2_STATUSES = {
-    "429": (429, {"retry-after": "0"}),
-    "500": (500, {}),
-    "503": (503, {}),
-    "busy": (429, {"retry-after": "3600"}),
-    "elsewhere": (302, {"location": "https://example.org/"}),
-    "not_json": (200, {}),
+HTTP2_ANSWERS: dict[str, tuple[int, str, dict[str, str]]] = {
+    "403": (403, "Forbidden", {}),
+    "404": (404, "Not Found", {}),
+    "408": (408, "", {}),
+    "429": (429, "", {"retry-after": "0"}),
+    "500": (500, "", {}),
+    "503": (503, "", {}),
+    "OK": (200, "OK", {}),
+    "another": (200, ANOTHER, {}),
+    "busy": (429, "", {"retry-after": "3600"}),
+    "elsewhere": (302, "", {"location": "https://example.org/"}),
+    "not_json": (200, "<html>", {}),
+    "part": (200, PART, {}),
 }
 # Over HTTP/2, "reset" ends the connection of all, and "truncated" resets a stream.
-HTTP2_FAULTS = [*HTTP2_STATUSES, "reset", "truncated", "silence", "stuck"]
+HTTP2_FAULTS = [*HTTP2_ANSWERS, "reset", "truncated", "silence", "stuck"]
 
 # What only a mistake prints.
-TROUBLE = re.compile(r".*(?:Traceback|Exception ignored|never retrieved|Warning).*")
+TROUBLE = re.compile(r"^.*(?:Traceback|Exception ignored|never retrieved|Warning).*$", re.MULTILINE)
 
 
 class Sky(Weather):
     """The weather: `kind` is what all numbers meet, `hostile` what some do, so many times.
 
+    `poison` is what one spelling of a number's path meets for good, that with a final slash or not.
+    The answer for the number that is `slow` comes after that of the others.
     After so many requests, the `change` is called once; those that come after the reply, and so
     are not watched, do not count.
     """
@@ -83,11 +105,13 @@ class Sky(Weather):
         self.kind = "up"
         self.delay = 0.0
         self.hostile: dict[int, tuple[str, float]] = {}
+        self.poison: dict[int, tuple[str, bool]] = {}
+        self.slow: int | None = None
         self.change_after = math.inf
         self.change: Callable[[], None] = lambda: None
         self.changed_kind: str | None = None
 
-    def meet(self, number: int) -> str | None:
+    def meet(self, number: int, *, has_slash: bool) -> str | None:
         """Return the fault that a request meets, or None."""
         self.loop = asyncio.get_running_loop()
         self.requests += 1
@@ -101,6 +125,9 @@ class Sky(Weather):
             return "503"
         if self.kind not in GOOD:
             return "503" if self.kind == "refuse" else self.kind
+        fault, is_with_slash = self.poison.get(number, ("", None))
+        if is_with_slash is has_slash:
+            return fault
         fault, times = self.hostile.get(number, ("", 0))
         if not times:
             return None
@@ -109,14 +136,24 @@ class Sky(Weather):
 
     def next(self, path: str) -> Answer | None:
         key = path.rstrip("/").rpartition("/")[2]
-        fault = self.meet(int(key) if key.isdecimal() else LIST)
+        number = int(key) if key.isdecimal() else LIST
+        fault = self.meet(number, has_slash=path.endswith("/"))
+        if number == self.slow and not fault:
+            return self.answer_slowly
         return ANSWERS.get(fault or "")
 
-    def behave(self, connection: Connection, stream: int, number: int) -> None:
+    async def answer_slowly(self, _: web.Request) -> web.Response:
+        await asyncio.sleep(SLOW_SECONDS)
+        body = self.body(self.slow or LIST)
+        return web.Response(status=200 if body else 404, body=body)
+
+    def behave(self, connection: Connection, stream: int, noted: int) -> None:
         """Answer by HTTP/2."""
-        fault = self.meet(number)
+        number, has_slash = divmod(noted, 2)
+        fault = self.meet(number, has_slash=bool(has_slash))
         loop = asyncio.get_running_loop()
-        loop.call_later(self.delay, self._answer, connection, stream, number, fault)
+        delay = self.delay + SLOW_SECONDS * (number == self.slow)
+        loop.call_later(delay, self._answer, connection, stream, number, fault)
 
     def _answer(self, connection: Connection, stream: int, number: int, fault: str | None) -> None:
         if connection.transport.is_closing():
@@ -139,16 +176,24 @@ class Sky(Weather):
             case "silence":
                 pass
             case _:
-                status, headers = HTTP2_STATUSES[fault]
-                connection.respond(stream, status, b"<html>", **headers)
+                status, text, headers = HTTP2_ANSWERS[fault]
+                connection.respond(stream, status, text.encode(), **headers)
 
     def body(self, number: int) -> bytes:
         """Return the body for a number or the list of all, empty where there is none."""
         if number == LIST:
-            return json.dumps({"results": list(map(list_entry, self.pokemon.values()))}).encode()
+            entries = list(map(list_entry, self.pokemon.values()))
+            return json.dumps({"count": len(entries), "next": None, "results": entries}).encode()
         if number in self.pokemon:
-            return json.dumps({"name": self.pokemon[number].name}).encode()
+            return json.dumps({"id": number, "name": self.pokemon[number].name}).encode()
         return b""
+
+
+class Server(Http2Server):
+    """A server that hands `behave` twice a number, and one more if its path ends with a slash."""
+
+    def note(self, path: str) -> int:
+        return 2 * super().note(path) + path.partition("?")[0].endswith("/")
 
 
 class World:
@@ -157,11 +202,11 @@ class World:
     def __init__(self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None) -> None:
         self.sky = Sky()
         self.is_http2 = tls is not None
-        self.faults = list(ANSWERS)
+        self.faults = sorted(ANSWERS.keys() - {"404"})  # which is an answer, and no fault
         self.service = PokeAPI(weather=self.sky)
         if tls:
-            self.faults = HTTP2_FAULTS
-            server = Http2Server()
+            self.faults = sorted({*HTTP2_FAULTS} - {"404"})
+            server = Server()
             server.behave = self.sky.behave
             port = stack.enter_context(serving_http2(server, tls))
         else:
@@ -251,16 +296,17 @@ class World:
         assert left["sockets"] == left["tasks"] == left["threads"] == 0
         assert left["files"] <= self._at_first["files"]
         assert left["objects"] <= self._at_first["objects"] + 1000
-        assert left["kilobytes"] <= self._at_first["kilobytes"] * 1.2
+        assert left["kilobytes"] <= self._at_first["kilobytes"] + MORE_KILOBYTES
         assert not TROUBLE.findall(self._log.read_text(encoding="utf-8"))
         os.truncate(self._log, 0)
         self.relay.connections.clear()
 
     def name(self, names: Mapping[int, str]) -> None:
-        """Let there be these Pokémon alone."""
+        """Let there be these Pokémon alone, and one that nobody asks for: no list is empty."""
         self.sky.pokemon = {
             number: pokemon()[number]._replace(name=name) for number, name in names.items()
         }
+        self.sky.pokemon[151] = pokemon()[151]
         self.service.pokemon = self.sky.pokemon
 
     def _left(self) -> dict[str, int]:
@@ -277,7 +323,8 @@ class World:
         for strategy in STRATEGIES:
             request = {"range": "1-6", "strategy": strategy}
             for event in request, http_event("/pokemon", **request), sqs_event([request]):
-                self.ask("invoke", event=event, seconds=30, now=0, silence=11, straggler=5)
+                waits = {"silence": 11, "straggler": 5, "lag": 60}
+                self.ask("invoke", event=event, seconds=30, now=0, **waits)
         return self._left()
 
     def _stop(self) -> None:

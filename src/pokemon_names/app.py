@@ -15,13 +15,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pokemon_names import sources
 from pokemon_names.fetching.cache import Cache
-from pokemon_names.fetching.client import Clients
-from pokemon_names.fetching.pokeapi import pokemon_path
-from pokemon_names.fetching.retry import STRAGGLER_TIMEOUT
+from pokemon_names.fetching.pokeapi import POKEMON_PATHS
+from pokemon_names.fetching.policy import Policy
 from pokemon_names.fetching.strategies import fetch
 from pokemon_names.fetching.window import Window
+from pokemon_names.http.client import Clients
 from pokemon_names.model import InvalidRequest, Request
 from pokemon_names.report import Report
 from pokemon_names.settings import Settings
@@ -55,6 +57,10 @@ deployment = Deployment(
     bucket=bucket,
 )
 
+policy = Policy(
+    concurrency=settings.max_concurrency, requests_per_second=settings.max_requests_per_second
+)
+
 gc.freeze()
 gc.enable()
 
@@ -72,7 +78,7 @@ def handler(event: Any, context: "LambdaContext") -> dict[str, Any]:
     seconds = min(context.get_remaining_time_in_millis() / 1000, source.caller_timeout)
     deadline = time.monotonic() + seconds - MARGIN_SECONDS
     results = asyncio.run(_run_jobs(source, deadline))
-    _record(results)
+    telemetry.record([(result.report, result.error, result.job.key) for result in results])
     reply = source.reply(results)
     if source.logs_reply and not results:
         telemetry.log_reply(reply)
@@ -87,10 +93,10 @@ async def _run_jobs(source: Source[Any], deadline: float) -> list[JobResult]:
         jobs = [Job(error)]
     if any(job.key for job in jobs):
         deadline -= STORE_TIMEOUT
-    window = Window(settings.max_concurrency)
-    if not source.one_at_a_time:
+    window = Window(policy)
+    if not any(job.shares for job in jobs):
         return await asyncio.gather(*(_run_job(job, window, deadline) for job in jobs))
-    await _warm_up(jobs, deadline)
+    await _warm_up(jobs, window, deadline)
     results = []
     for index, job in enumerate(jobs):
         now = time.monotonic()
@@ -100,27 +106,34 @@ async def _run_jobs(source: Source[Any], deadline: float) -> list[JobResult]:
     return results
 
 
-async def _warm_up(jobs: Sequence[Job], deadline: float) -> None:
+async def _warm_up(jobs: Sequence[Job], window: Window, deadline: float) -> None:
     """Connect to PokeAPI, so that the first strategy of a race does not pay for it."""
     requests = [job.request for job in jobs if isinstance(job.request, Request)]
-    if requests:
-        path = pokemon_path(requests[0].numbers[0])
-        seconds = min(WARM_UP_TIMEOUT, (deadline - time.monotonic()) * WARM_UP_SHARE)
-        for blocking in {request.strategy == "sync" for request in requests}:
-            await clients.warm_up(path, seconds, blocking=blocking)
+    path = POKEMON_PATHS[0].format(requests[0].numbers[0])
+    seconds = min(WARM_UP_TIMEOUT, (deadline - time.monotonic()) * WARM_UP_SHARE)
+    for blocking in {request.strategy == "sync" for request in requests}:
+        await window.acquire(0, 0, 1)
+        await clients.warm_up(path, seconds, blocking=blocking)
+        window.release()
 
 
 async def _run_job(job: Job, window: Window, deadline: float) -> JobResult:
+    """Return the result of a job; its unforeseen error is its own, and no other job's."""
     if isinstance(job.request, InvalidRequest):
         return await _refuse(job, job.request)
-    straggler_timeout = STRAGGLER_TIMEOUT
-    if job.key:
-        straggler_timeout = math.inf  # nobody waits for the reply
-    fetched = await fetch(job.request, clients, cache, window, deadline, straggler_timeout)
+    job_policy = policy
+    if job.key:  # nobody waits for the reply
+        job_policy = msgspec.structs.replace(policy, straggler_timeout=math.inf)
+    try:
+        fetched = await fetch(job.request, clients, cache, window, deadline, job_policy)
+    except Exception as unforeseen:  # noqa: BLE001  whatever it is
+        return JobResult(job, error=unforeseen)
     report = Report(job.request, fetched)
-    error: Exception | None = await _store(job.key, job.contents(report))
-    if job.key and report.retryable and not error:
-        error = IncompleteError(report.retryable)
+    error: Exception | None = None
+    if job.key:
+        error = await _store(job.key, job.contents(report))
+        if report.retryable and not error:
+            error = IncompleteError(report.retryable)
     return JobResult(job, report, error)
 
 
@@ -139,16 +152,3 @@ async def _store(key: str | None, contents: Any) -> NotStoredError | None:
         except NotStoredError as error:
             return error
     return None
-
-
-def _record(results: list[JobResult]) -> None:
-    """Log every result, and measure every report."""
-    reports = []
-    for result in results:
-        if result.report:
-            telemetry.log_report(result.report, result.job.key)
-            reports.append(result.report)
-        if result.error:
-            telemetry.log_error(result.error, result.job.key)
-    for index, report in enumerate(reports):
-        telemetry.measure(report, is_cold_start=telemetry.is_cold_start and index == 0)

@@ -126,9 +126,9 @@ Result = Found | Failure
 
 
 class CachedName(msgspec.Struct, frozen=True):
-    """A number's name, None where no Pokémon has the number; fresh until then, in `time.time`."""
+    """A number's name, fresh until then in seconds of `time.time`."""
 
-    name: str | None
+    name: str
     fresh_until: float
 
 
@@ -150,17 +150,12 @@ class Attempt(msgspec.Struct):
     end_ms: float
     bytes: int
 
-    @property
-    def duration_ms(self) -> float:
-        """From the request to the end of the body."""
-        return self.end_ms - self.start_ms
-
 
 class Fetched(msgspec.Struct, frozen=True):
     """A result for every number, in the order asked for, and every HTTP request.
 
     `cached` counts the results that the cache had, `stale` the names that are older than the cache
-    allows, but all there is.
+    allows, but all there is, and `listed` the names that came from the list of all.
     """
 
     results: Sequence[Result]
@@ -168,6 +163,7 @@ class Fetched(msgspec.Struct, frozen=True):
     total_ms: float
     cached: int = 0
     stale: int = 0
+    listed: int = 0
 
 
 def _parse_flag(name: str, fields: Mapping[str, Any]) -> bool:

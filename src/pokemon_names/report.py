@@ -10,71 +10,37 @@ import msgspec
 from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
 
 
-class Report(msgspec.Struct, frozen=True):
-    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed body."""
+class Report:
+    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed body.
 
-    request: Request
-    fetched: Fetched
+    `names` and `failures` are in the order asked for; `retryable` are the failures that another
+    attempt may fix. `cut_off` says that the time ran out before all names came. `request_ms` is how
+    long each HTTP request took, `timing` has times and counts; percentiles are None if no HTTP
+    request was needed. `summary` is the report without names, with the failures counted by reason.
+    """
 
-    @property
-    def names(self) -> list[str]:
-        """The names that came, in the order asked for."""
-        return [result.name for result in self.fetched.results if isinstance(result, Found)]
-
-    @property
-    def failures(self) -> list[Failure]:
-        """The numbers whose names did not come."""
-        return [result for result in self.fetched.results if isinstance(result, Failure)]
-
-    @property
-    def retryable(self) -> list[Failure]:
-        """The failures that another attempt may mend."""
-        return [failure for failure in self.failures if failure.retryable]
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the time ran out before all names came."""
-        return any(failure.reason == "deadline" for failure in self.failures)
-
-    @property
-    def ms_per_name(self) -> float:
-        """How long each name took, of those that came: at least one."""
-        return self.fetched.total_ms / len(self.names)
-
-    @property
-    def request_ms(self) -> list[float]:
-        """How long each HTTP request took."""
-        return [attempt.duration_ms for attempt in self.fetched.attempts]
-
-    @property
-    def timing(self) -> dict[str, Any]:
-        """Times and counts. Percentiles are None where no HTTP request was needed."""
-        fetched = self.fetched
-        retries = sum(attempt.attempt > 1 for attempt in fetched.attempts)
-        size = sum(attempt.bytes for attempt in fetched.attempts)
-        ascending_ms = sorted(self.request_ms)
-        return {
-            "total_ms": round(fetched.total_ms, 1),
-            "p50_ms": percentile(ascending_ms, 50),
-            "p95_ms": percentile(ascending_ms, 95),
-            "max_ms": percentile(ascending_ms, 100),
-            "requests": len(fetched.attempts),
-            "retries": retries,
-            "cached": fetched.cached,
-            "stale": fetched.stale,
-            "bytes": size,
-        }
-
-    def summary(self) -> dict[str, Any]:
-        """Return the report without names, and with the failures counted by reason."""
-        return {
-            "range": self.request.range,
-            "strategy": self.request.strategy,
+    def __init__(self, request: Request, fetched: Fetched) -> None:
+        self.request = request
+        self.fetched = fetched
+        self.names = [result.name for result in fetched.results if isinstance(result, Found)]
+        self.failures = [result for result in fetched.results if isinstance(result, Failure)]
+        self.retryable = [failure for failure in self.failures if failure.retryable]
+        self.cut_off = any(failure.reason == "deadline" for failure in self.failures)
+        self.request_ms = [attempt.end_ms - attempt.start_ms for attempt in fetched.attempts]
+        self.timing = _timing(fetched, sorted(self.request_ms))
+        self.summary = {
+            "range": request.range,
+            "strategy": request.strategy,
             "complete": not self.failures,
             "count": len(self.names),
             "failures": Counter(failure.reason for failure in self.failures),
             "timing": self.timing,
         }
+
+    @property
+    def ms_per_name(self) -> float:
+        """How long each name took, if there is at least one."""
+        return self.fetched.total_ms / len(self.names)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as every caller gets it, with every HTTP request on demand alone."""
@@ -131,6 +97,21 @@ def race_report(reports: Sequence[Report]) -> dict[str, Any]:
         entry = {"speedup": speedup, "cut_off": report.cut_off, **report.as_dict()}
         entries.append(entry)
     return {"range": reports[0].request.range, "race": entries}
+
+
+def _timing(fetched: Fetched, ascending_ms: Sequence[float]) -> dict[str, Any]:
+    return {
+        "total_ms": round(fetched.total_ms, 1),
+        "p50_ms": percentile(ascending_ms, 50),
+        "p95_ms": percentile(ascending_ms, 95),
+        "max_ms": percentile(ascending_ms, 100),
+        "requests": len(fetched.attempts),
+        "retries": sum(attempt.attempt > 1 for attempt in fetched.attempts),
+        "cached": fetched.cached,
+        "stale": fetched.stale,
+        "listed": fetched.listed,
+        "bytes": sum(attempt.bytes for attempt in fetched.attempts),
+    }
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float | None:

@@ -1,5 +1,6 @@
 """The environment, checked at init: later, a mistake in it looks like a network that fails."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -20,12 +21,16 @@ class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment sets. `names_table` and `results_bucket` are None where there are none."""
+    """What a deployment sets. `names_table` and `results_bucket` are None where there are none.
+
+    `max_requests_per_second` is infinite if there is no limit.
+    """
 
     service: str
     namespace: str
     pokeapi_url: str
     max_concurrency: int
+    max_requests_per_second: float
     max_numbers: int
     max_sequential_numbers: int
     max_body_bytes: int
@@ -51,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "PokemonNames"),
             pokeapi_url=checked_url("POKEAPI_URL", url),
             max_concurrency=_count(environment, "MAX_CONCURRENCY", 100),
+            max_requests_per_second=_rate(environment, "MAX_REQUESTS_PER_SECOND"),
             max_numbers=_count(environment, "MAX_NUMBERS", 1500),
             # By URL: 15 s at PokeAPI's 100 ms a request, of the 27 s that the caller leaves.
             max_sequential_numbers=_count(environment, "MAX_SEQUENTIAL_NUMBERS", 150),
@@ -94,12 +100,25 @@ def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(given)
 
 
+def _rate(environment: Mapping[str, str], name: str) -> float:
+    given = environment.get(name)
+    if not given:  # the default of the template's parameter
+        return math.inf
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < math.inf:
+        raise InvalidSetting(name, given, "a number above 0, such as 50 or 0.5")
+    return rate
+
+
 def _seconds(environment: Mapping[str, str], name: str, default: int) -> float:
     given = environment.get(name, str(default))
     try:
         seconds = float(given)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds < math.inf:
         raise InvalidSetting(name, given, "seconds, from 0")
     return seconds

@@ -1,6 +1,7 @@
 """The log lines and the metrics of a report."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,10 @@ _MAX_VALUES = 100  # of a metric, in one line of the embedded metric format
 
 # ASCII: a caller may send a lone surrogate, which has no UTF-8, and the line would be lost.
 _to_json = partial(json.dumps, default=str, separators=(",", ":"))
+
+
+# The report of a job, why it is missing or not enough, and the key under which it is stored.
+Outcome = tuple[Report | None, Exception | None, str | None]
 
 
 class Telemetry:
@@ -34,11 +39,28 @@ class Telemetry:
         self.logger.warning("cache failed", extra={"error": repr(error)})
         self._metrics.add_metric("CacheFaults", MetricUnit.Count, 1)
 
-    def log_report(self, report: Report, key: str | None) -> None:
-        """Log what came of a request, and under which key its report is stored."""
+    def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Log the outcome of every job, and print the metrics of every report."""
+        for report, error, key in outcomes:
+            if report:
+                self._log_report(report, key)
+            if error:
+                self._log_error(error, key)
+        is_cold_start = self.is_cold_start
+        for report, _, _ in outcomes:
+            if report:
+                self._measure(report, is_cold_start=is_cold_start)
+                is_cold_start = False
+
+    def log_reply(self, reply: Any) -> None:
+        """Log what was done for an event that fetches nothing."""
+        self.logger.info("done", extra={"reply": reply})
+
+    def _log_report(self, report: Report, key: str | None) -> None:
+        """Log what a request returned, and under which key its report is stored."""
         retryable = report.retryable[:_MAX_LOGGED]
         extra = {
-            "report": report.summary(),
+            "report": report.summary,
             "lost": [_failure_fields(failure) for failure in retryable],
             **_key_field(key),
         }
@@ -47,7 +69,7 @@ class Telemetry:
             failures = list(map(str, report.failures))
             self.logger.debug("failures", extra={"failures": failures})
 
-    def log_error(self, error: Exception, key: str | None) -> None:
+    def _log_error(self, error: Exception, key: str | None) -> None:
         """Log why a request has no report, or why its report is not enough; count refusals."""
         message = "failed"
         if isinstance(error, InvalidRequest):
@@ -57,11 +79,7 @@ class Telemetry:
         extra = {"error": str(error), **_key_field(key)}
         self.logger.warning(message, extra=extra)
 
-    def log_reply(self, reply: Any) -> None:
-        """Log what was done for an event that fetches nothing."""
-        self.logger.info("done", extra={"reply": reply})
-
-    def measure(self, report: Report, *, is_cold_start: bool) -> None:
+    def _measure(self, report: Report, *, is_cold_start: bool) -> None:
         """Print the metrics of a report: by strategy those that an alarm or a widget reads so.
 
         CloudWatch charges for each pair of a name and a strategy.
@@ -72,6 +90,7 @@ class Telemetry:
             Failures=len(report.failures),
             Retries=timing["retries"],
             CacheHits=timing["cached"],
+            Listed=timing["listed"],
             ColdStart=int(is_cold_start),
         )
         self._metrics.flush_metrics()

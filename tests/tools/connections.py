@@ -33,5 +33,6 @@ async def abort_all() -> None:
     # asyncio itself has no other list of them: a protocol gets its connection after the handshake.
     loop: Any = asyncio.get_running_loop()
     for transport in list(loop._transports.values()):  # noqa: SLF001
-        transport.abort()
+        if transport._loop:  # noqa: SLF001  one that is closed has none, and cannot be aborted
+            transport.abort()
     await settle()

@@ -15,54 +15,81 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from pokemon_names.fetching import connections, patience, retry, window
+import msgspec
+
 from pokemon_names.fetching.cache import Cache
+from pokemon_names.fetching.policy import Policy
+from pokemon_names.http.client import Clients
+from pokemon_names.http.connections import Limits
 from tests.tools.invoke import Context
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SHARED_RETRIES = 20
-READ_TIMEOUT = timedelta(seconds=0.3)
-PING_TIMEOUT = timedelta(seconds=0.1)
+POLICY = Policy(
+    shared_retries=12, first_delay=0.001, max_delay=0.002, first_pause=0.001, max_pause=0.002
+)
+LIMITS = Limits(read_timeout=0.3, ping_interval=0.1, ping_timeout=0.1)
+
+results: list[Any] = []  # of the last invocation's jobs
+tasks: list[str] = []  # that it left in its event loop
 
 
-def shorten() -> None:
-    """Shorten the waits, before the app is imported."""
-    retry.FIRST_DELAY = window.FIRST_PAUSE = 0.001
-    retry.MAX_DELAY = window.MAX_PAUSE = 0.004
-    retry.SHARED_RETRIES = SHARED_RETRIES
-    connections.READ_TIMEOUT = READ_TIMEOUT
-    connections.PING_INTERVAL = connections.PING_TIMEOUT = PING_TIMEOUT
+def prepare() -> None:
+    """Give the app clients that wait less, and keep what an invocation does not reply."""
+    from pokemon_names import app  # noqa: PLC0415  its logger uses the stdout that it finds
+
+    run_jobs = app._run_jobs  # noqa: SLF001
+
+    async def watch_jobs(*arguments: Any) -> Any:
+        results[:] = await run_jobs(*arguments)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        tasks[:] = map(repr, others)
+        return results
+
+    vars(app)["_run_jobs"] = watch_jobs
+    vars(app)["clients"] = Clients(app.settings.pokeapi_url, app.settings.max_body_bytes, LIMITS)
 
 
 def begin() -> int:
     """Forget all names, and return the id of the process."""
-    from pokemon_names import app  # noqa: PLC0415  its logger uses the stdout that it finds
+    from pokemon_names import app  # noqa: PLC0415
 
     app.cache = Cache(app.settings.cache_seconds)
     return os.getpid()
 
 
-def invoke(event: Any, seconds: float, now: float, silence: float, straggler: float) -> Any:
-    """Return the reply to an event at this time of the cache, and the seconds that it took.
+def invoke(  # noqa: PLR0913, PLR0917  the waits
+    event: Any, seconds: float, now: float, silence: float, straggler: float, lag: float
+) -> Any:
+    """Return the reply to an event at this time of the cache, and how it came about.
 
-    PokeAPI is given up after so many seconds of silence, and a straggler after so many others.
+    PokeAPI is given up after so many seconds of silence, a straggler after so many others, and a
+    request that lags after so many at least.
     """
     from pokemon_names import app  # noqa: PLC0415
 
     app.cache._clock = lambda: now  # noqa: SLF001
-    vars(app)["STRAGGLER_TIMEOUT"] = straggler
-    vars(patience).update(SILENCE_TIMEOUT=silence, PROMISE_TIMEOUT=silence)
+    app.policy = msgspec.structs.replace(
+        POLICY,
+        silence_timeout=silence,
+        promise_timeout=silence,
+        straggler_timeout=straggler,
+        lag_timeout=lag,
+    )
+    results.clear()
+    tasks.clear()
     started = time.monotonic()
     try:
         reply = app.handler(event, cast("LambdaContext", Context(seconds=seconds)))
     except Exception as error:  # noqa: BLE001  as Lambda does
         reply = {"errorType": type(error).__name__, "errorMessage": str(error)}
-    return {"reply": reply, "seconds": time.monotonic() - started}
+    elapsed = time.monotonic() - started
+    reports = [result.report.as_dict() for result in results if result.report]
+    results.clear()
+    return {"reply": reply, "seconds": elapsed, "reports": reports, "tasks": list(tasks)}
 
 
 def left() -> dict[str, int]:
@@ -92,10 +119,10 @@ if __name__ == "__main__":
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    shorten()
     replies = sys.stdout
     functions: dict[str, Callable[..., Any]] = {"begin": begin, "invoke": invoke, "left": left}
     with contextlib.redirect_stdout(sys.stderr):
+        prepare()
         for line in sys.stdin:
             name, arguments = json.loads(line)
             print(json.dumps(functions[name](**arguments)), file=replies, flush=True)

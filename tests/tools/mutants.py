@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def main() -> None:
     parser = Parser(prog="python -m tests.tools.mutants", description=__doc__)
-    parser.add_argument("--module", type=module, default="", help="such as fetching/retry")
+    parser.add_argument("--module", type=module, default="", help="such as fetching/fetcher")
     pattern = f"{parser.parse_args().module}.*"
     if subprocess.run([*MUTMUT, "run", pattern], check=False).returncode:
         sys.exit(
@@ -59,7 +59,7 @@ def module(given: str) -> str:
     """Return the name of a module or a folder of the package; nothing is the whole package."""
     path = PACKAGE / given.removesuffix(".py")
     if not (path.is_dir() or path.with_suffix(".py").is_file()):
-        raise Mistake(given, f"a module or a folder in {PACKAGE}, such as fetching/retry")
+        raise Mistake(given, f"a module or a folder in {PACKAGE}, such as fetching/fetcher")
     return ".".join(path.relative_to(PACKAGE.parent).parts)
 
 

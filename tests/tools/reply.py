@@ -73,7 +73,14 @@ def _report_of(entry: Mapping[str, Any]) -> Report:
         results.append(result)
     attempts = msgspec.convert(entry["trace"], list[Attempt])
     timing = entry["timing"]
-    fetched = Fetched(results, attempts, timing["total_ms"], timing["cached"], timing["stale"])
+    fetched = Fetched(
+        results,
+        attempts,
+        timing["total_ms"],
+        timing["cached"],
+        timing["stale"],
+        timing["listed"],
+    )
     return Report(request, fetched)
 
 

@@ -109,11 +109,14 @@ def _picture(reports: Sequence[Report]) -> str:
 def _requests(report: Report) -> str:
     timing = report.timing
     requests = plural(timing["requests"], "request")
-    counts = f"{requests} ({timing['retries']:,} retried, {timing['cached']:,} cached)"
+    counts = f"{timing['retries']:,} retried, {timing['cached']:,} cached"
+    if timing["listed"]:
+        counts += f", {timing['listed']:,} from the list of all"
+    line = f"{requests} ({counts})"
     if not timing["requests"]:
-        return counts
+        return line
     return (
-        f"{counts}: p50 {timing['p50_ms']} ms, p95 {timing['p95_ms']} ms, "
+        f"{line}: p50 {timing['p50_ms']} ms, p95 {timing['p95_ms']} ms, "
         f"max {timing['max_ms']} ms; {timing['bytes'] / 1e6:.2f} MB of JSON"
     )
 
@@ -125,10 +128,13 @@ def _conclusion(report: Report) -> str:
     names = format_names(report)
     if strategy in {"sequential", "sync"}:
         return f"{names} in {format_duration(total_ms, total_ms)}, one after another"
-    request_ms = [attempt.duration_ms for attempt in report.fetched.attempts if attempt.ok]
+    attempts = report.fetched.attempts
+    request_ms = [
+        one.end_ms - one.start_ms for one in attempts if one.ok and one.number is not None
+    ]
     if strategy == "index" or len(request_ms) < 2:
         return f"{names} in {format_duration(total_ms, total_ms)}"
-    in_turn_ms = len(request_ms) * min(request_ms)
+    in_turn_ms = (len(request_ms) + report.fetched.listed) * min(request_ms)
     span_ms = max(total_ms, in_turn_ms)
     at_once = format_duration(total_ms, span_ms)
     in_turn = format_duration(in_turn_ms, span_ms)

@@ -1,4 +1,4 @@
-"""The names from PokeAPI: strategies, retries, cache, HTTP. It knows nothing of AWS.
+"""The names from PokeAPI: which request is next, when, and how often. It knows nothing of AWS.
 
-It may import `model`, and of pokemon_names nothing else.
+It imports `http` and `model`, and nothing else of pokemon_names.
 """

@@ -1,11 +1,12 @@
 """Names that are known: in this environment's memory, and in a table that all environments share.
 
-A name stays fresh for the cache's seconds, and that a number does not exist for a seventh of them.
-An expired name stays stored, for when PokeAPI fails. A table that fails, is slow or has malformed
-items never fails the fetch.
+A name stays fresh for the cache's seconds. An expired name stays stored, for when PokeAPI fails. A
+table that fails, is slow or has malformed items never fails the fetch. Writes cost most, so an
+entry is written again only once a seventh of its time has passed.
 
-Writes cost most, so an entry is written again only once a seventh of its time has passed. Numbers
-that do not exist are stored in memory alone, because there is no end of them.
+Numbers that do not exist are remembered in a place of their own, and only in memory, because there
+is no end of them: for a seventh of the cache's seconds if the list of all lacks them, and for at
+most five minutes if only a 404 says so, which may be wrong.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ from typing import Protocol, TypeVar
 from pokemon_names.model import CachedName, Failure, Found, Result
 
 MAX_IN_MEMORY = 4096
+MAX_ABSENT = 4096
+ABSENT_SECONDS = 300.0  # by a 404 alone
 TABLE_TIMEOUT = 1.0  # for each call of the table, however large the range is
 TABLE_PAUSE = 30.0  # seconds without calls, after one that failed or ran out of its time
 
@@ -57,40 +60,53 @@ class Cache:
         self._on_error = on_error
         self._clock = clock
         self._memory: dict[int, CachedName] = {}
+        self._absent: dict[int, float] = {}  # until when
         self._paused_until = 0.0
         # asyncio.run waits for its own threads, so a table that hangs would delay the reply.
         self._thread = ThreadPoolExecutor(1)
 
     async def load(
         self, numbers: Sequence[int], deadline: float
-    ) -> tuple[dict[int, Result], dict[int, Found]]:
+    ) -> tuple[dict[int, Result], dict[int, Result]]:
         """Return the results that are fresh, and the names that have expired."""
         now = self._clock()
         if self._table:
             await self._load_from(self._table, numbers, now, deadline)
         fresh: dict[int, Result] = {}
-        expired: dict[int, Found] = {}
+        expired: dict[int, Result] = {}
         for number in numbers:
             cached = self._memory.get(number)
-            if cached is None:
-                continue
-            if cached.fresh_until > now:
-                fresh[number] = _to_result(number, cached)
-            elif cached.name:
+            if self._is_absent(number, now):
+                fresh[number] = Failure(
+                    number, "not_found", HTTPStatus.NOT_FOUND, 0, "known not to exist"
+                )
+            elif cached and cached.fresh_until > now:
+                fresh[number] = Found(number, cached.name)
+            elif cached:
                 expired[number] = Found(number, cached.name)
         return fresh, expired
 
-    async def save(self, results: Collection[Result]) -> None:
-        """Store names, and which numbers do not exist."""
+    async def save(self, results: Collection[Result], *, is_listed: bool) -> None:
+        """Store names, and which numbers do not exist.
+
+        Args:
+            results: What a fetch returned.
+            is_listed: Whether the list of all was at hand.
+        """
         now = self._clock()
         names: Names = {}
         for result in results:
+            number = result.number
             if isinstance(result, Found):
+                self._absent.pop(number, None)
                 cached = CachedName(result.name, now + self._seconds)
-                if self._is_news(result.number, cached):
-                    names[result.number] = cached
-            elif result.status == HTTPStatus.NOT_FOUND:  # a list may lack numbers for other reasons
-                self._remember(result.number, CachedName(None, now + self._seconds / 7))
+                if self._is_news(number, cached):
+                    names[number] = cached
+            elif result.reason == "not_found" and is_listed:
+                self._memory.pop(number, None)
+                self._absent[number] = now + self._seconds / 7
+            elif result.reason == "not_found" and number not in self._memory:
+                self._absent[number] = now + min(self._seconds / 7, ABSENT_SECONDS)
         for number, cached in names.items():
             self._remember(number, cached)
         self._forget_oldest()
@@ -104,7 +120,7 @@ class Cache:
         wanted = []
         for number in numbers:
             cached = self._memory.get(number)
-            if cached is None or cached.fresh_until <= now:
+            if not self._is_absent(number, now) and (not cached or cached.fresh_until <= now):
                 wanted.append(number)
         if not wanted:
             return
@@ -112,6 +128,9 @@ class Cache:
         for number, cached in (names or {}).items():
             self._remember(number, cached)
         self._forget_oldest()
+
+    def _is_absent(self, number: int, now: float) -> bool:
+        return self._absent.get(number, now) > now
 
     def _is_news(self, number: int, cached: CachedName) -> bool:
         before = self._memory.get(number)
@@ -124,9 +143,10 @@ class Cache:
         self._memory[number] = cached
 
     def _forget_oldest(self) -> None:
-        while len(self._memory) > MAX_IN_MEMORY:
-            oldest = next(iter(self._memory))
-            del self._memory[oldest]
+        for known, limit in ((self._memory, MAX_IN_MEMORY), (self._absent, MAX_ABSENT)):
+            while len(known) > limit:
+                oldest = next(iter(known))
+                del known[oldest]
 
     async def _call(
         self, method: Callable[[_Argument, OnError], _Answer], argument: _Argument, seconds: float
@@ -148,10 +168,3 @@ class Cache:
         for reported in errors:
             self._on_error(reported)
         return answer
-
-
-def _to_result(number: int, cached: CachedName) -> Result:
-    if cached.name:
-        return Found(number, cached.name)
-    detail = "known not to exist"
-    return Failure(number, "not_found", HTTPStatus.NOT_FOUND, attempts=0, detail=detail)

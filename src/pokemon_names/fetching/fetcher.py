@@ -1,99 +1,274 @@
-"""The attempts for each number: send, retry, settle; and the account of every attempt."""
+"""One number: attempts until it is settled; and how long that is worth waiting for.
+
+A failed attempt leads to another one (policy.py has when and how often), or to the list of all, or
+settles its number as a failure. The list is a download like any other, but a number waits for it
+instead of sending requests, and it settles every number that has failed.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic, perf_counter
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
-import httpx
 import msgspec
 
-from pokemon_names.fetching import attempt_error
-from pokemon_names.fetching.admission import Admission
-from pokemon_names.fetching.attempt_error import AttemptError
-from pokemon_names.fetching.client import Clients
-from pokemon_names.fetching.compression import decompress
-from pokemon_names.fetching.download import Download
-from pokemon_names.fetching.patience import Patience
-from pokemon_names.fetching.pokeapi import Body, decode
-from pokemon_names.fetching.retry import Retries
-from pokemon_names.model import Attempt, Failure
+from pokemon_names.fetching.pokeapi import LIST_PATHS, POKEMON_PATHS, decode_list, decode_name
+from pokemon_names.fetching.policy import MEANINGS, Meaning, Policy, jittered
+from pokemon_names.fetching.window import FIRST, RETRY, Window
+from pokemon_names.http.client import Answer, Clients, Decode
+from pokemon_names.http.errors import GetError
+from pokemon_names.model import Attempt, Failure, Found, Reason, Result
 
-Get = Callable[[str], Awaitable[httpx.Response]]
+GLANCE = 0.1  # seconds from one look at what is left to the next
+LONG_GLANCE = 2.0  # seconds that only a frozen environment takes
+MIN_TIMEOUT = 0.001  # seconds for a request
+CANCEL_AGAIN = 0.05  # seconds: pyreqwest loses a cancellation that comes just as a response does
+
+NOT_LISTED = "not in the list of all Pokémon"
+_NO_LIST = GetError(kind="final", reason="bad_status", detail="this API has none")
+_NO_ANSWER = GetError(kind="service", reason="timeout", detail="no answer came while others did")
+
+Get = Callable[[str, Decode[Any], float | None], Awaitable[Answer[Any]]]
+
+
+class Download(msgspec.Struct, eq=False):
+    """What is fetched: a number's name, or the list of all, whose number is None.
+
+    It is settled when it has its body, or when there are no more attempts, and it `waits` while the
+    list is to decide. `paths` are the spellings worth trying, `path` is the last one tried.
+    `attempts` counts requests, `unreadable` bodies, and `disconnected` the connections that ended
+    under it. It `lags` once the list would be faster. Times are in seconds of the loop's clock;
+    `ready_ms` is Attempt's. Only its Fetcher changes it.
+    """
+
+    number: int | None
+    paths: Sequence[str]
+    decode: Decode[Any]
+    position: int = 0
+    attempts: int = 0
+    unreadable: int = 0
+    disconnected: int = 0
+    ready_ms: float = 0.0
+    sent_at: float = 0.0
+    failed_at: float = 0.0
+    retry_at: float = 0.0
+    path: str = ""
+    error: GetError | None = None
+    body: Any = None
+    settled: bool = False
+    waits: bool = False
+    lags: bool = False
+    task: asyncio.Task[Any] | None = None
 
 
 class Fetcher:
-    """Sends the requests of one fetch, which started then, in seconds of `time.perf_counter`."""
+    """The requests of one fetch, and the account of every attempt.
 
-    def __init__(
+    It owns its downloads and the retries that they share. `at_once` is how many of them the
+    strategy sends together, and `listed` counts the names that came from the list. Start and
+    deadline are in seconds of the loop's clock.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  what the fetch was handed
         self,
-        downloads: Sequence[Download],
+        numbers: Sequence[int],
         clients: Clients,
-        admission: Admission,
-        patience: Patience,
+        window: Window,
+        policy: Policy,
         started: float,
+        deadline: float,
     ) -> None:
+        self.numbers = [_download(number, position) for position, number in enumerate(numbers)]
+        self._numbers = numbers
+        self.list = Download(None, LIST_PATHS, decode_list)
+        if not LIST_PATHS:
+            self.list.error = _NO_LIST
+            self.list.settled = True
+        self.policy = policy
         self.attempts: list[Attempt] = []
-        self._downloads = downloads
+        self.at_once = 1
+        self.listed = 0
         self._clients = clients
-        self._admission = admission
-        self._patience = patience
+        self._window = window
         self._started = started
-        self._retries = Retries(patience.deadline)
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._left = len(numbers)
+        self._in_flight: set[Download] = set()
+        self._shared_retries = policy.shared_retries
+        self._service_error: GetError | None = None
+        self._read_at = started
+        self._garbled: set[Download] = set()
+        self._settled_at = started
+        self._promised_until = started
+        self._looked_at = started
+        self._woke_at = started
+        self._list_wanted = asyncio.Event()
+        self._list_settled = asyncio.Event()
 
-    async def download(self, download: Download) -> None:
+    async def run(self, running: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine until it is done or not worth waiting for; raise what it raises.
+
+        No task of it is left afterwards.
+        """
+        task = asyncio.create_task(running)
+        while not task.done() and (seconds := self.seconds_left()) > 0:
+            await asyncio.wait([task], timeout=min(seconds, GLANCE))
+            self._end_lagging_requests()
+            if self._is_list_late():
+                self._try_other_spellings()
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN)
+        if self.list.body is not None:
+            self._settle_by_list(self.numbers)
+        if not task.cancelled():
+            task.result()
+
+    async def fetch(self, download: Download) -> None:
         """Send requests for a download, one after another, until it is settled."""
-        while not download.settled:
-            await self.attempt(download)
+        download.task = asyncio.current_task()
+        try:
+            if download is self.list and not download.settled:
+                await self._list_wanted.wait()
+            while not download.settled:
+                if download.waits:
+                    await self._list_settled.wait()
+                else:
+                    await self.attempt(download)
+        except Exception:
+            self._settle(download)  # so that nobody waits for it
+            raise
 
-    async def attempt(self, download: Download) -> None:
-        """Send one request, when it is due and the window lets it in."""
-        await self._attempt(download, self._clients.get)
+    async def attempt(self, download: Download, *, in_thread: bool = False) -> None:
+        """Send one request, when it is due and the window lets it in.
 
-    async def attempt_in_thread(self, download: Download) -> None:
-        """Send one request by the blocking client, which a thread waits for."""
-        await self._attempt(download, self._get_in_thread)
-
-    def elapsed_ms(self, now: float | None = None) -> float:
-        """Return the milliseconds since the fetch began, until `now` of `time.perf_counter`."""
-        if now is None:
-            now = perf_counter()
-        return (now - self._started) * 1000
-
-    def failure(self, download: Download, number: int) -> Failure:
-        """Return why a download has not brought the name of a number."""
-        error = download.error
-        if error is None or not download.settled:
-            error = self._given_up(download)
-        return Failure(number, error.reason, error.status, download.attempts, error.detail)
-
-    async def _attempt(self, download: Download, get: Get) -> None:
+        Args:
+            download: What to fetch.
+            in_thread: Whether to use the blocking client, in a thread.
+        """
         if download.attempts == 0:
             download.ready_ms = self.elapsed_ms()
-        seconds = download.retry_at - monotonic()
+        seconds = download.retry_at - self._loop.time()
         if seconds > 0:
             await asyncio.sleep(seconds)
-        await self._admission.acquire(download)
+        rank = self._rank(download)
+        await self._window.acquire(rank, download.position, self._company(download))
         try:
-            if not download.settled:  # an error of another number can have settled it
-                await self._send(download, get)
+            await self._send(download, self._get_in_thread if in_thread else self._clients.get)
         finally:
-            self._admission.release()
+            self._window.release()
+
+    def look_up_all(self) -> None:
+        """Leave every number to the list of all."""
+        for download in self.numbers:
+            download.waits = True
+        self._list_wanted.set()
+        if self.list.settled:
+            self._go_on_without_list()
+
+    def next_downloads(self) -> list[Download]:
+        """Return what is to be attempted next: numbers, slow ones last, and the list if wanted."""
+        numbers = [one for one in self.numbers if not one.settled and not one.waits]
+        numbers.sort(key=self.is_slow)
+        if self._list_wanted.is_set() and not self.list.settled:
+            return [*numbers, self.list]
+        return numbers
+
+    def wants_list(self) -> bool:
+        """Whether the list is to be attempted before other numbers."""
+        is_wanted = self._list_wanted.is_set() and not self.list.settled
+        is_due = self.list.retry_at <= self._loop.time() and not self.is_slow(self.list)
+        return is_wanted and is_due
+
+    def is_slow(self, download: Download) -> bool:
+        """Whether a download would delay the others for long."""
+        if download.error is None:
+            return False
+        is_far_off = download.retry_at > self._loop.time() + self.policy.max_delay
+        return is_far_off or download.error.reason == "timeout"
+
+    def elapsed_ms(self, at: float | None = None) -> float:
+        """Return the milliseconds from the start of the fetch until now, or until that time."""
+        if at is None:
+            at = self._loop.time()
+        return (at - self._started) * 1000
+
+    def seconds_left(self) -> float:
+        """Return how long it is worth waiting, as things stand.
+
+        The deadline ends a fetch, and so does silence. The last numbers are stragglers, once all of
+        them were sent: they are given up if none of them is settled for a while. What Retry-After
+        promised before that is waited for.
+        """
+        policy = self.policy
+        woke_at = self._note_freeze()
+        if self._has_only_stragglers():
+            ends_at = max(self._settled_at, woke_at) + policy.straggler_timeout
+        elif self._service_error and self._service_error.kind == "unreadable":
+            ends_at = max(self._read_at, woke_at) + policy.unreadable_timeout
+        else:
+            ends_at = max(self._window.answered_at, woke_at) + policy.silence_timeout
+        ends_at = max(ends_at + 1 / policy.requests_per_second, self._promised_until)
+        return min(self._deadline, ends_at) - self._loop.time()
+
+    def results(self) -> list[Result]:
+        """Return the name of each number, or why it has none."""
+        return list(map(self._result, self._numbers, self.numbers))
+
+    def _result(self, number: int, download: Download) -> Result:
+        if download.body is not None:
+            return Found(number, download.body)
+        error = download.error
+        attempts = download.attempts
+        is_over = error is not None and (download.settled or error.kind == "final")
+        if download.waits and error is None:  # the strategy left it to the list
+            error, attempts = self.list.error, self.list.attempts
+        reason: Reason
+        if not is_over and self._loop.time() >= self._deadline:
+            reason, status, detail = "deadline", None, "no time was left"
+            if error:
+                detail += f", after: {error}"
+        elif error is None and self._service_error and attempts == 0:
+            reason, status = self._service_error.reason, self._service_error.status
+            detail = f"not sent, after: {self._service_error}"
+        else:
+            error = error or _NO_ANSWER
+            reason, status, detail = error.reason, error.status, error.detail
+        if reason == "not_found" and self.list.body is None:
+            list_error = self.list.error or _NO_ANSWER
+            detail += f"; the list of all Pokémon could not be fetched: {list_error}"
+        return Failure(number, reason, status, attempts, detail)
+
+    async def _get_in_thread(
+        self, path: str, decode: Decode[Any], seconds: float | None
+    ) -> Answer[Any]:
+        return await asyncio.to_thread(self._clients.get_blocking, path, decode, seconds)
 
     async def _send(self, download: Download, get: Get) -> None:
-        sent_at = monotonic()
-        answer = await self._request(download, get)
-        if isinstance(answer, AttemptError):
-            self._failed(download, answer, sent_at)
-        else:
-            download.body = answer
-            self._admission.answered()
-            self._retries.earn()
-            self._settle(download)
+        download.sent_at = self._loop.time()
+        self._in_flight.add(download)
+        try:
+            answer = await self._request(download, get)
+        finally:
+            self._in_flight.remove(download)
+        self._receive(download, answer)
 
-    async def _request(self, download: Download, get: Get) -> Body | AttemptError:
-        """Send one request, and store the attempt, even where it is cancelled."""
+    def _receive(self, download: Download, answer: Answer[Any]) -> None:
+        if download.settled:  # by another request, and the cancellation of this one was lost
+            return
+        if answer.error is None:
+            self._succeeded(download, answer.body)
+        elif answer.error.reason == "timeout" and self.seconds_left() <= 0:
+            raise asyncio.CancelledError  # as this task is about to be; a thread cannot be
+        else:
+            self._failed(download, answer.error)
+
+    async def _request(self, download: Download, get: Get) -> Answer[Any]:
+        """Send one request, and store the attempt, even if it is cancelled."""
+        download.path = download.paths[download.attempts % len(download.paths)]
         download.attempts += 1
-        requests = 1
         attempt = Attempt(
             number=download.number,
             attempt=download.attempts,
@@ -104,80 +279,289 @@ class Fetcher:
             end_ms=0.0,
             bytes=0,
         )
+        answer: Answer[Any] = Answer(error=_NO_ANSWER)
         try:
-            response = await get(download.path)
-            attempt.first_byte_ms = self.elapsed_ms(response.extensions["begun"])
-            if not response.is_success:
-                attempt.bytes = len(response.content)
-                return attempt_error.from_response(response)
-            content = decompress(response)
-            attempt.bytes = len(content)
-            body = decode(content, download.body_type)
-            attempt.ok = True
-        except httpx.RequestError as exception:
-            error = attempt_error.from_exception(exception)
-            requests = error.requests
-            return error
-        else:
-            return body
+            answer = await get(download.path, download.decode, self._request_timeout(download))
+        except asyncio.CancelledError:
+            if not (download.lags and download.task):
+                raise
+            download.task.uncancel()
         finally:
-            attempt.end_ms = self.elapsed_ms()
-            download.ready_ms = attempt.end_ms
-            self._store(download, attempt, requests)
+            attempt.ok = answer.error is None
+            attempt.bytes = answer.bytes
+            if answer.begun_at is not None:
+                attempt.first_byte_ms = self.elapsed_ms(answer.begun_at)
+            attempt.end_ms = download.ready_ms = self.elapsed_ms()
+            self._store(download, attempt, answer.error.requests if answer.error else 1)
+        return answer
 
     def _store(self, download: Download, attempt: Attempt, requests: int) -> None:
-        """Store an attempt as often as it was sent: see attempt_error.py."""
+        """Store an attempt as often as it was sent: see GetError."""
         if requests > 0:
             self.attempts.append(attempt)
         for extra in range(1, requests):
-            number = attempt.attempt + extra
-            self.attempts.append(msgspec.structs.replace(attempt, attempt=number))
+            ordinal = attempt.attempt + extra
+            self.attempts.append(msgspec.structs.replace(attempt, attempt=ordinal))
         download.attempts += requests - 1
 
-    async def _get_in_thread(self, path: str) -> httpx.Response:
-        seconds = self._patience.seconds_left()
-        try:
-            return await asyncio.to_thread(self._clients.get_blocking, path, seconds)
-        except httpx.TimeoutException:
-            if self._patience.seconds_left() > 0:
-                raise
-            # The task is about to be cancelled, but a thread cannot be.
-            raise asyncio.CancelledError from None
+    def _succeeded(self, download: Download, body: Any) -> None:
+        self._read_at = self._loop.time()
+        self._garbled.clear()
+        self._window.answered(download.sent_at)
+        if self._service_error and self._service_error.kind == "unreadable":
+            self._service_error = None
+        download.body = body
+        download.task = None  # which ends by itself
+        self._settle(download)
+        if download is self.list:
+            self._settle_by_list([one for one in self.numbers if one.waits or one.error])
+        else:
+            self._shared_retries += 1
 
-    def _failed(self, download: Download, error: AttemptError, sent_at: float) -> None:
-        error = self._admission.failed(download, error, sent_at)
-        download.failed_at = monotonic()
+    def _failed(self, download: Download, error: GetError) -> None:
+        """Note what an error means to all numbers, and decide what comes next for its own."""
+        if download is self.list and error.reason == "not_found":
+            error = msgspec.structs.replace(error, reason="bad_status")  # it is no number
+        download.failed_at = self._loop.time()
+        download.disconnected += error.kind == "disconnected"
         if error.kind == "unreadable":
-            download.unreadable += 1
+            self._garbled |= {download} - {self.list}
+            download.unreadable += not self._is_nothing_readable(download)
+        meaning = self._meaning(download, error)
+        if error.kind == "final" and download is not self.list:
+            download.paths = [path for path in download.paths if path != download.path]
         if error.kind != "unprocessed":
             download.error = error
-        if error.kind == "fatal":
-            for other in self._downloads:
-                self._settle(other)
-        delay = self._retries.delay(error, download.attempts, download.unreadable)
+        self._tell_window(download, error, meaning)
+        download.lags = False
+        if meaning.ends_all:
+            self._end_all(error)
+            return
+        if self._window.is_down:
+            self._list_wanted.set()
+            if self.list.body is not None:
+                self._settle_by_list(self.numbers)
+        if not download.settled:
+            self._decide(download, error, meaning)
+        if download is self.list and not download.settled:
+            self._try_other_spellings()
+
+    def _tell_window(self, download: Download, error: GetError, meaning: Meaning) -> None:
+        if download is self.list and meaning.retry == "never":
+            return  # it says nothing about the numbers
+        if meaning.window == "widens":
+            self._window.answered(download.sent_at)
+            return
+        self._service_error = error
+        if meaning.window == "reconnects":
+            self._window.disconnected(download.sent_at)
+        elif not (error.reason == "timeout" and self._lags(download)):
+            self._window.failed(download.sent_at)
+
+    def _decide(self, download: Download, error: GetError, meaning: Meaning) -> None:
+        """Settle a number by the list, let it wait for the list, or set the time of a retry."""
+        if meaning.retry == "in smaller company" and self._is_alone(download):
+            meaning = MEANINGS["service"]
+        is_over = meaning.retry == "never"
+        if download is not self.list:
+            if self.list.body is not None and download.error:
+                self._settle_by_list([download])
+                return
+            most = (self.policy.own_retries + 1) * max(1, error.requests)
+            is_hopeless = is_over or error.reason == "timeout" or download.attempts >= most
+            download.waits = is_hopeless and not self.list.settled
+            if download.waits:
+                self._list_wanted.set()
+                return
+        delay = self._delay(download, error, meaning, is_over=is_over)
         if delay is None:
             self._settle(download)
-            return
-        download.retry_at = download.failed_at + delay
-        if delay == error.retry_after:
-            self._patience.promised(download.retry_at)
+        else:
+            download.retry_at = download.failed_at + delay
+
+    def _delay(
+        self, download: Download, error: GetError, meaning: Meaning, *, is_over: bool
+    ) -> float | None:
+        """Return the seconds until the next attempt, None if there is none."""
+        policy = self.policy
+        own_attempts = policy.own_retries + 1
+        if download is self.list:
+            own_attempts = policy.max_list_attempts
+            is_nothing_read = self._read_at == self._started or self._window.is_down
+            is_outage = is_nothing_read and not is_over
+            if download.attempts >= own_attempts and not is_outage:
+                return None
+        elif is_over:  # and the list could not help: the other spelling of the path may
+            has_another = error.kind == "final" and bool(download.paths)
+            return 0.0 if has_another and self._spend() else None
+        if meaning.retry in {"at once", "in smaller company"}:
+            return 0.0
+        is_free = meaning.is_free or download.attempts < own_attempts
+        if not (is_free or self._spend()):
+            return None
+        if error.retry_after is None or is_over:
+            return policy.delay(download.attempts)
+        return self._promised(download, error.retry_after)
+
+    def _promised(self, download: Download, retry_after: float) -> float:
+        """Return the delay that Retry-After asks for, unless it ends after the deadline."""
+        until = download.failed_at + retry_after
+        if until > self._deadline:
+            return jittered(self.policy.max_delay)  # it may not be meant: a retry finds out
+        silent_at = self._window.answered_at + self.policy.silence_timeout
+        if download.failed_at <= silent_at:
+            self._promised_until = max(self._promised_until, until + self.policy.promise_timeout)
+        return retry_after
+
+    def _spend(self) -> bool:
+        """Take one of the shared retries, if there is one."""
+        if self._shared_retries < 1:
+            return False
+        self._shared_retries -= 1
+        return True
 
     def _settle(self, download: Download) -> None:
+        """Let nobody wait for a download any more, and end its task."""
+        if download.settled:
+            return
         download.settled = True
-        self._patience.settled()
+        self._settled_at = self._loop.time()
+        if download is self.list:
+            self._list_settled.set()
+            if download.body is None:
+                self._go_on_without_list()
+        else:
+            self._left -= 1
+            if self._left == 0:
+                self._settle(self.list)
+        if download.task and download.task is not asyncio.current_task():
+            download.task.cancel()
 
-    def _given_up(self, download: Download) -> AttemptError:
-        """Return why a download that is not settled is given up."""
-        error = download.error
-        if monotonic() >= self._patience.deadline:
-            detail = "no time was left"
-            if error:
-                detail += f", after: {error}"
-            return AttemptError("service", "deadline", detail)
-        if error:
-            return error
-        service_error = self._admission.service_error
-        if service_error and download.attempts == 0:
-            detail = f"not sent, after: {service_error}"
-            return msgspec.structs.replace(service_error, detail=detail)
-        return AttemptError("service", "timeout", "no answer came while others did")
+    def _settle_by_list(self, downloads: Sequence[Download]) -> None:
+        for download in downloads:
+            if download.settled:
+                continue
+            download.body = self.list.body.get(download.number)
+            download.attempts = download.attempts or self.list.attempts
+            if download.body is not None:
+                self.listed += 1
+            else:
+                status = download.error.status if download.error else None
+                download.error = GetError(
+                    kind="final", reason="not_found", detail=NOT_LISTED, status=status
+                )
+            self._settle(download)
+
+    def _go_on_without_list(self) -> None:
+        """Decide on the numbers that wait for the list in vain."""
+        for download in self.numbers:
+            if download.waits and download.error is None:
+                download.error = self.list.error
+                download.attempts = self.list.attempts
+                self._settle(download)
+            elif download.waits and download.error:
+                download.waits = False
+                self._decide(download, download.error, self._meaning(download, download.error))
+
+    def _is_list_late(self) -> bool:
+        if self.list.settled or not self._list_wanted.is_set():
+            return False
+        if self.list in self._in_flight:
+            return self._lags(self.list)
+        return self.list.retry_at > self._loop.time() + self.policy.max_delay
+
+    def _try_other_spellings(self) -> None:
+        """Let numbers use the time in which the list is late or fails."""
+        for download in self.numbers:
+            is_final = download.error is not None and download.error.kind == "final"
+            if download.waits and is_final and download.paths and self._spend():
+                download.waits = False
+                download.retry_at = 0.0
+        self._list_settled.set()  # so that they wake up
+        self._list_settled.clear()
+
+    def _end_all(self, error: GetError) -> None:
+        """Settle all that is left after an error that ends everything."""
+        for download in [self.list, *self.numbers]:
+            if not download.settled:
+                download.error = error if download.attempts else None
+                self._settle(download)
+
+    def _end_lagging_requests(self) -> None:
+        for download in list(self._in_flight):
+            if download.task and download is not self.list and self._lags(download):
+                download.lags = True
+                download.task.cancel()
+
+    def _lag_limit(self) -> float:
+        """Return the seconds for a request, after which the list would be faster."""
+        has_list = not self.list.settled or self.list.body is not None
+        if not (has_list and self._window.slowest):
+            return math.inf
+        return max(self.policy.lag_timeout, self.policy.lag_factor * self._window.slowest)
+
+    def _request_timeout(self, download: Download) -> float | None:
+        """Return the seconds for a request, None if it is ended by cancelling its task."""
+        if download.task:
+            return None
+        seconds = min(self.seconds_left(), self._clients.limits.total_timeout)
+        if download is not self.list:
+            seconds = min(seconds, self._lag_limit())
+        elif self._window.slowest:
+            seconds = min(seconds, self.policy.straggler_timeout / 2)
+        return max(seconds, MIN_TIMEOUT)
+
+    def _meaning(self, download: Download, error: GetError) -> Meaning:
+        """Return what an error means: what all numbers suffer is the service's fault."""
+        if error.kind == "unreadable":
+            if self._is_nothing_readable(download):
+                return MEANINGS["service"]
+            is_final = download.unreadable >= self.policy.max_unreadable
+            return MEANINGS["final" if is_final else "unreadable"]
+        if error.reason == "timeout" and self._window.answered_at <= download.sent_at:
+            return MEANINGS["silence"]
+        return MEANINGS[error.kind]
+
+    def _is_nothing_readable(self, download: Download) -> bool:
+        """Whether other numbers, too, have had no readable body since there was one, lately."""
+        is_recent = self._loop.time() - self._read_at < self.policy.unreadable_timeout
+        is_shared = len(self._garbled) > 1 or self._read_at == self._started
+        return is_recent and is_shared and self._read_at <= download.sent_at
+
+    def _lags(self, download: Download) -> bool:
+        """Whether a request takes so long that the list is faster."""
+        return self._loop.time() - download.sent_at >= self._lag_limit()
+
+    def _rank(self, download: Download) -> int:
+        """Return who goes first: the list, numbers not sent yet, retries, suspects."""
+        if download is self.list:
+            return -1
+        return (RETRY if download.attempts else FIRST) + download.disconnected
+
+    def _company(self, download: Download) -> int:
+        """Return how many requests a download goes with: half for each connection that ended."""
+        if download.disconnected == 0:
+            return self.policy.concurrency
+        return max(1, self.at_once >> download.disconnected)
+
+    def _is_alone(self, download: Download) -> bool:
+        return self.at_once >> download.disconnected == 0
+
+    def _has_only_stragglers(self) -> bool:
+        most = max(1, int(len(self.numbers) * self.policy.straggler_share))
+        if self._left > most or self._left == len(self.numbers):
+            return False
+        return all(one.attempts for one in self.numbers if not one.settled)
+
+    def _note_freeze(self) -> float:
+        """Return when silence may begin: at the fetch's start, or at the end of the last freeze."""
+        now = self._loop.time()
+        if now - self._looked_at > LONG_GLANCE:
+            self._woke_at = now
+        self._looked_at = now
+        return self._woke_at
+
+
+def _download(number: int, position: int) -> Download:
+    paths = [path.format(number) for path in POKEMON_PATHS]
+    return Download(number, paths, partial(decode_name, number=number), position)

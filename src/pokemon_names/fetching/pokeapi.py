@@ -1,14 +1,17 @@
-"""What is known of PokeAPI: its paths, and the fields of its JSON that are read.
+"""All that is particular to PokeAPI: its paths, and the fields of its JSON that are read.
 
 Another API needs another base URL and this module.
 """
 
 from typing import Annotated
 
-import httpx
 import msgspec
 
-INDEX_PATH = "pokemon?limit=100000&offset=0"  # the list has no maximum, and 20 as its default
+# The spellings of each path, relative to the base URL: a cache in front of PokeAPI keeps an answer
+# for each of them. PokeAPI's own URLs end with a slash, and its own program redirects to them.
+POKEMON_PATHS = ("pokemon/{}/", "pokemon/{}")
+# The list has 20 entries by default, and no maximum. An API without a list has no paths here.
+LIST_PATHS = ("pokemon/?limit=100000&offset=0", "pokemon?limit=10000&offset=0")
 
 # DynamoDB's items have at most 400 KB, and a character has at most four bytes.
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
@@ -18,6 +21,7 @@ class Pokemon(msgspec.Struct):
     """The name out of up to 665 KB of JSON; to skip the rest takes a fifth of json.loads' time."""
 
     name: _Name
+    id: int | None = None
 
 
 class Entry(msgspec.Struct):
@@ -44,17 +48,15 @@ class Index(msgspec.Struct):
             raise ValueError(f"the list has {len(self.results)} of {self.count} Pokémon")
 
 
-Body = Pokemon | Index
+def decode_name(content: bytes | bytearray, number: int) -> str:
+    """Return the name in the body of a number; raise ValueError if it is another number's."""
+    pokemon = msgspec.json.decode(content, type=Pokemon)
+    if pokemon.id not in {None, number}:
+        raise ValueError(f"the body is that of number {pokemon.id}")
+    return pokemon.name
 
 
-def pokemon_path(number: int) -> str:
-    """Return the path of one Pokémon, relative to the base URL."""
-    return f"pokemon/{number}"
-
-
-def decode(content: bytes | bytearray, body_type: type[Body]) -> Body:
-    """Return the body that JSON holds; raise httpx.DecodingError, whatever is wrong with it."""
-    try:
-        return msgspec.json.decode(content, type=body_type)
-    except Exception as error:
-        raise httpx.DecodingError(str(error)) from error
+def decode_list(content: bytes | bytearray) -> dict[int, str]:
+    """Return the names in the list of all, by number."""
+    index = msgspec.json.decode(content, type=Index)
+    return {entry.number: entry.name for entry in index.results}

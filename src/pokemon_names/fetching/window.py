@@ -1,62 +1,81 @@
-"""How many requests may be in flight: what one learns of PokeAPI holds for all numbers.
+"""The limit on requests in flight. What one request learns about PokeAPI applies to all of them.
 
-    while all is well         as many as the window's size
-    a service error           narrows it by 5/4, down to one request
-    any other response        widens it by 1, or by a third of its width where that is less
-    a connection that ends    an error, whatever was on it; until a response, requests go alone
-    an error of a lone one    a pause of 0.05 s for all, doubling to 1 s until a response
+    while all is well         as many as the policy allows
+    a service error           narrows the window, down to one request
+    any other response        widens it, at once to half of what was good before the errors
+    a connection that ends    is an error, whatever was on it; until a response, requests go alone
+    an error of a lone one    pauses all requests
 
-The window stays wide while fewer than four of nine requests fail, settles at what a limiter lets
-through, and is wide again ten round trips after an outage. The pauses are cut by up to half at
-random. With the response to a request that goes alone, the new connection has shown that it is
-alive, and how many requests at once the server allows on it.
+The window stays wide while fewer than four of nine requests fail, and settles at what a limiter
+lets through. In one round trip it narrows at most by half. A limiter answers in each round trip, so
+half of the good width is no step up there; after an outage it is, and the window is wide again at
+once. While it is narrow, requests go in random order: the failing ones may all stand first. While
+even lone requests fail, retries mix with them: it may be all first requests that fail. The
+response to a lone request shows that the new connection is alive, and how many requests at once the
+server allows on it. `make simulate` shows what this means in all kinds of weather.
 """
 
 import asyncio
-from heapq import heappop, heappush
+from bisect import bisect_left, insort
 from itertools import count
-from time import monotonic
+from random import SystemRandom
 
-from pokemon_names.fetching.retry import jittered
+from pokemon_names.fetching.policy import Policy, jittered
 
-FIRST_PAUSE = 0.05
-MAX_PAUSE = 1.0
-NARROWER = 1.25
-WIDER = 1.0
-WIDER_SHARE = 1 / 3
+FIRST = 0  # the rank of a number's first request
+RETRY = 1  # and of its retries
+
+_random = SystemRandom()
+
+_Turn = tuple[int, int, int, int, asyncio.Future[None]]
 
 
 class Window:
-    """A semaphore for the requests of one event loop, whose value follows PokeAPI.
+    """A semaphore for the requests of the running event loop, whose value follows PokeAPI.
 
-    `answered_at` is when PokeAPI last sent a response that is no service error, in seconds of
-    `time.monotonic`.
+    It owns who waits and who is in flight. `answered_at` is when PokeAPI last sent a response that
+    is no service error, in seconds of the loop's clock, as all times here; `slowest` is how long
+    the slowest of these responses took.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.answered_at = monotonic()
-        self._width = float(size)
+    def __init__(self, policy: Policy) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.answered_at = self._loop.time()
+        self.slowest = 0.0
+        self._policy = policy
+        self._width = float(policy.concurrency)
+        self._good = self._width
+        self._narrowest = 1.0
+        self._narrowed_at = 0.0
         self._is_alone = False
         self._in_flight = 0
-        self._pause = FIRST_PAUSE
+        self._pause = policy.first_pause
         self._paused_at = 0.0
         self._paused_until = 0.0
+        self._paced_until = 0.0
         self._disconnected_at = 0.0
-        self._waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self._waiting: list[_Turn] = []
         self._arrivals = count()
+        self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def acquire(self, rank: int, max_in_flight: int) -> None:
+    async def acquire(self, rank: int, position: int, max_in_flight: int) -> None:
         """Wait until a request may be sent.
 
         Args:
             rank: Requests of a lower rank go first.
-            max_in_flight: The request is sent as one of at most so many.
+            position: Of the same rank, those of a lower position in their fetch do, so that no
+                fetch waits for all of another one.
+            max_in_flight: The request is sent as one of at most that many.
         """
-        turn = asyncio.get_running_loop().create_future()
-        heappush(self._waiting, (rank, next(self._arrivals), max_in_flight, turn))
-        self._admit()
+        if not (self._in_flight or self._waiting) and self._may_send():
+            self._in_flight += 1
+            return
+        turn = self._loop.create_future()
+        insort(self._waiting, (rank, position, next(self._arrivals), max_in_flight, turn))
+        if not self._is_due:  # once all that start together wait, too
+            self._is_due = True
+            self._loop.call_soon(self._admit)
         try:
             await turn
         except asyncio.CancelledError:
@@ -69,52 +88,76 @@ class Window:
         self._in_flight -= 1
         self._admit()
 
-    def answered(self) -> None:
-        """Note a response that is no service error."""
-        self.answered_at = monotonic()
-        wider = min(WIDER, self._width * WIDER_SHARE)
-        self._width = min(self.size, self._width + wider)
+    def answered(self, sent_at: float) -> None:
+        """Note a response that is no service error, to a request that was sent at this time."""
+        self.answered_at = self._loop.time()
+        self.slowest = max(self.slowest, self.answered_at - sent_at)
+        wider = self._width + min(1.0, self._width * self._policy.wider_share)
+        self._width = min(self._policy.concurrency, max(wider, self._good / 2))
         self._is_alone = False
-        self._pause = FIRST_PAUSE
+        self._pause = self._policy.first_pause
         self._paused_until = 0.0
 
     def failed(self, sent_at: float) -> None:
-        """Note a service error for a request, sent at this time of `time.monotonic`."""
-        self._width = max(1.0, self._width - NARROWER)
+        """Note a service error for a request that was sent at this time."""
+        now = self._loop.time()
+        if sent_at >= self._narrowed_at:  # a round trip begins
+            if self.answered_at >= self._narrowed_at:
+                self._good = self._width
+            self._narrowed_at = now
+            self._narrowest = max(1.0, self._width / 2)
+        self._width = max(self._narrowest, self._width - self._policy.narrower)
         # Of all requests that were in flight together, only the first lengthens the pause.
         if self._limit == 1 and sent_at >= self._paused_at:
-            self._paused_at = monotonic()
-            self._paused_until = self._paused_at + jittered(self._pause)
-            self._pause = min(2 * self._pause, MAX_PAUSE)
+            self._paused_at = now
+            self._paused_until = now + jittered(self._pause)
+            self._pause = min(2 * self._pause, self._policy.max_pause)
 
     def disconnected(self, sent_at: float) -> None:
         """Note the end of a request's connection; of all that were on it, only the first counts."""
         if sent_at >= self._disconnected_at:
-            self._disconnected_at = monotonic()
+            self._disconnected_at = self._loop.time()
             self.failed(sent_at)
             self._is_alone = True
 
     @property
+    def is_down(self) -> bool:
+        """Whether even a request that went alone has failed, and none was answered since."""
+        return self._paused_until > 0
+
+    @property
     def _limit(self) -> int:
-        if self._is_alone:
-            return 1
-        return int(self._width)
+        return 1 if self._is_alone else int(self._width)
 
     def _admit(self) -> None:
+        self._is_due = False
         while self._waiting:
-            *_, max_in_flight, turn = self._waiting[0]
+            index = self._next()
+            *_, max_in_flight, turn = self._waiting[index]
             if not turn.done():
-                if self._in_flight >= min(self._limit, max_in_flight):
-                    return
-                pause = self._paused_until - monotonic()
-                if pause > 0:
-                    self._admit_in(pause)
+                if self._in_flight >= min(self._limit, max_in_flight) or not self._may_send():
                     return
                 turn.set_result(None)
                 self._in_flight += 1
-            heappop(self._waiting)
+            del self._waiting[index]
 
-    def _admit_in(self, seconds: float) -> None:
+    def _next(self) -> int:
+        """Return whose turn it is."""
+        if self._limit == self._policy.concurrency and not self.is_down:
+            return 0
+        rank = self._waiting[0][0]
+        if rank == FIRST and self.is_down:
+            rank = RETRY
+        return _random.randrange(bisect_left(self._waiting, (rank + 1,)))
+
+    def _may_send(self) -> bool:
+        """Whether nothing but a pause keeps a request back: then look again when it is over."""
+        now = self._loop.time()
+        until = max(self._paused_until, self._paced_until)
+        if now >= until:
+            self._paced_until = max(now, self._paced_until) + 1 / self._policy.requests_per_second
+            return True
         if self._timer:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._admit)
+        self._timer = self._loop.call_at(until, self._admit)
+        return False

@@ -42,15 +42,15 @@ class Deployment(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """A request of an event, or why there is none.
 
-    Where nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
-    refusal is stored there, too. Where the jobs run one at a time, each has so many `shares` of the
-    time.
+    If nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
+    refusal is stored there, too. Jobs run side by side; those with `shares` run one at a time, each
+    for its share of the time that is left.
     """
 
     request: Request | InvalidRequest
     key: str | None = None
     contents: Callable[[Report], Any] = Report.as_dict
-    shares: int = 1
+    shares: int = 0
 
 
 class JobResult(msgspec.Struct, frozen=True):
@@ -79,8 +79,6 @@ class Source(ABC, Generic[Shape]):
     """The Struct that the events of the source convert to."""
     caller_timeout: ClassVar[float] = math.inf
     """Seconds that the caller waits, where it does not wait until Lambda's timeout."""
-    one_at_a_time: bool = False
-    """Whether the jobs must not take each other's time."""
     logs_reply: ClassVar[bool] = True
     """Whether the reply is logged where there are no jobs, whose results would be."""
 

@@ -36,15 +36,17 @@ def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
     attempts: list[Attempt] = []
     cached = 0
     stale = 0
+    listed = 0
     for numbers, fetched in chunks:
         if fetched:
             results.extend(fetched.results)
             attempts.extend(fetched.attempts)
             cached += fetched.cached
             stale += fetched.stale
+            listed += fetched.listed
         else:
             results.extend(map(_without_report, numbers))
-    return Fetched(results, attempts, total_ms, cached, stale)
+    return Fetched(results, attempts, total_ms, cached, stale, listed)
 
 
 def _without_report(number: int) -> Failure:

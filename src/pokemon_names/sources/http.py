@@ -134,8 +134,6 @@ class Http(Source[HttpRequest]):
         """Whether the strategies race."""
         return self.event.route in (["race"], ["race.svg"])
 
-    one_at_a_time = is_race
-
     def jobs(self) -> list[Job]:
         """Return one job, for a race one for each strategy, and none where nothing is fetched."""
         match self.event.route:
@@ -159,6 +157,8 @@ class Http(Source[HttpRequest]):
             raise WrongMethod("method", self.event.method, ", ".join(_METHODS))
         requests = [self._parse(fixed) for fixed in fixed_fields]
         self._check_slow(requests)
+        if not self.is_race:
+            return [Job(request) for request in requests]
         return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
 
     def reply(self, results: Sequence[JobResult]) -> Reply:

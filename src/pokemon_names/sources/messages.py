@@ -46,7 +46,7 @@ class AsynchronousSource(Source[Shape]):
                 refused.append(result.error.as_dict())
             else:
                 others.append(result)
-        reports = [report.summary() for report in reports_of(others)]
+        reports = [report.summary for report in reports_of(others)]
         return {"reports": reports, "refused": refused}
 
 

@@ -96,7 +96,7 @@ class FetchChunk(Task[_FetchEvent]):
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return a summary, because a state cannot hold the names; raise the first error."""
         (report,) = reports_of(results)
-        return report.summary()
+        return report.summary
 
 
 class _ExecutionEvent(msgspec.Struct, frozen=True):
@@ -207,7 +207,7 @@ class Merge(ExecutionTask):
             "bucket": bucket.name,
             "key": key,
             "enough": missing <= tolerated,
-            **report.summary(),
+            **report.summary,
         }
 
     def _stored_chunks(self, request: Request, bucket: Bucket) -> Iterator[StoredChunk]:

@@ -34,7 +34,8 @@ http {{
     ssl_certificate_key {folder}/server.pem;
     ssl_protocols TLSv1.2 TLSv1.3;
     root {folder}/www;
-    location = /api/v2/pokemon {{
+    rewrite ^(/api/v2/pokemon/[0-9]+)/$ $1 last;
+    location ~ ^/api/v2/pokemon/?$ {{
       gzip_static off;
       gzip on;
       gzip_types *;

@@ -95,6 +95,8 @@ class PokeAPI:
             return await answer(request)
         except web.HTTPNotFound:
             return _error(404)
+        except ConnectionResetError:  # the client has gone
+            return await answers.reset(request)
         finally:
             self.in_flight -= 1
 

@@ -1,4 +1,4 @@
-"""Bodies that are compressed with gzip, which the transport leaves as they came."""
+"""Bodies as they come from the network, and what their gzip holds."""
 
 import zlib
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 import httpx
 from deflate import DeflateError, gzip_decompress
 
-from pokemon_names.fetching.errors import BodyTooLargeError
+from pokemon_names.http.errors import TooLargeError
 
 _GZIP_CODINGS = {"gzip", "x-gzip"}  # in any case (RFC 9110, 8.4.1)
 _CODINGS = {*_GZIP_CODINGS, "identity", ""}
@@ -14,29 +14,28 @@ _MEMBER = b"\x1f\x8b\x08"  # each member of a gzip stream begins with it
 _GZIP_WBITS = 31  # zlib's window bits for a gzip header and trailer
 
 
-def decompress(response: httpx.Response) -> bytes | bytearray:
-    """Return the body of a response, decompressed.
+def decompress(body: bytes | bytearray, coding: str, limit: int) -> bytes | bytearray:
+    """Return the content of a body, which may have been cut after `limit` bytes and one more.
 
     Raises:
-        BodyTooLargeError: The body has more than the client's `max_body_bytes`.
-        httpx.DecodingError: The body is broken, or its coding is another than gzip.
+        TooLargeError: The body or its content has more than `limit` bytes.
+        httpx.DecodingError: The body is broken, or its coding is not gzip.
     """
-    limit = response.extensions["max_body_bytes"]
-    coding = response.extensions["content_encoding"].strip().lower()
-    body: bytes | bytearray = response.content
+    coding = coding.strip().lower()
+    content = body
     if coding in _GZIP_CODINGS and len(body) <= limit:
-        body = _decompress_gzip(response.content, limit)
+        content = _decompress_gzip(body, limit)
     elif coding not in _CODINGS:
         raise httpx.DecodingError(f"the Content-Encoding is {coding}, and only gzip is accepted")
-    if len(body) > limit:
-        raise BodyTooLargeError(f"more than {limit} bytes")
-    return body
+    if len(content) > limit:
+        raise TooLargeError(f"more than {limit} bytes")
+    return content
 
 
-def _decompress_gzip(body: bytes, limit: int) -> bytes | bytearray:
+def _decompress_gzip(body: bytes | bytearray, limit: int) -> bytes | bytearray:
     """Return the content, by libdeflate in a fifth of zlib's time.
 
-    libdeflate needs the size of the content, which gzip's last bytes give of its last member.
+    libdeflate needs the size of the content. gzip's last bytes hold that of its last member.
     """
     size = int.from_bytes(body[-4:], "little")
     has_one_member = body.find(_MEMBER, 1) == -1
@@ -46,7 +45,7 @@ def _decompress_gzip(body: bytes, limit: int) -> bytes | bytearray:
     return _decompress_members(body, limit)
 
 
-def _decompress_members(body: bytes, limit: int) -> bytearray:
+def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
     """Return the content of all members (RFC 1952, 2.2), at most a byte more than the limit."""
     content = bytearray()
     while len(content) <= limit:

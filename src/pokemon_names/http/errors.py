@@ -1,0 +1,218 @@
+"""From what the network did to a kind of error: one tree, one table.
+
+pyreqwest's errors become httpx's, and each of those has a kind, which policy.py gives a meaning:
+
+    httpx's exception           kind          reason       what happened
+    TimeoutException            service       timeout      no connection, response or body in time
+    NetworkError                service       unreachable  no connection, or it ended
+    ├── UnusableError           fatal         unreachable  no later connection can work either
+    ├── EndedError              disconnected  unreachable  it ended with all requests on it
+    ├── UnprocessedError        unprocessed   unreachable  the server never began with the request
+    └── RefusedError            refused       unreachable  the server refused this one request
+    RemoteProtocolError         service       bad_body     the body broke off
+    DecodingError               unreadable    bad_body     the response or its body makes no sense
+    └── TooLargeError           final         bad_body     the body is larger than allowed
+
+    status                      kind          reason
+    408, 425, 429               service       bad_status
+    5xx except 501 and 505      service       bad_status
+    404                         final         not_found
+    any other except 2xx        final         bad_status
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Literal
+
+import httpx
+import msgspec
+from pyreqwest.exceptions import DecodeError, DetailedPyreqwestError, RequestTimeoutError
+
+Kind = Literal["service", "disconnected", "unprocessed", "refused", "unreadable", "final", "fatal"]
+Reason = Literal["not_found", "bad_status", "bad_body", "timeout", "unreachable"]
+
+HANDSHAKE_ENDED = "tls handshake eof"
+
+_MAX_DETAIL = 200
+
+
+class UnusableError(httpx.NetworkError):
+    """No connection can work: a certificate is not accepted, or the two sides share no TLS."""
+
+
+class EndedError(httpx.NetworkError):
+    """The connection ended, with all requests that were on it."""
+
+
+class UnprocessedError(httpx.NetworkError):
+    """The server never began with the request: it did not arrive, or the server says so."""
+
+
+class RefusedError(httpx.NetworkError):
+    """The server refused the request, and the two retries that pyreqwest makes of it."""
+
+
+class TooLargeError(httpx.DecodingError):
+    """The body is larger than the client allows, compressed or decompressed."""
+
+
+class GetError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a GET returned no body.
+
+    It is a value: a stored exception would hold its traceback, and that the body. `retry_after` is
+    in seconds, None if the server names no time. `requests` is how many requests were sent.
+    """
+
+    kind: Kind
+    reason: Reason
+    detail: str
+    status: int | None = None
+    retry_after: float | None = None
+    requests: int = 1
+
+    def __str__(self) -> str:
+        if self.status is None:
+            return self.detail
+        return f"{self.status} {self.detail}"
+
+
+# The first class of an exception's method resolution order that is listed here decides.
+_KINDS: dict[type, tuple[Kind, Reason]] = {
+    httpx.TimeoutException: ("service", "timeout"),
+    httpx.NetworkError: ("service", "unreachable"),
+    UnusableError: ("fatal", "unreachable"),
+    EndedError: ("disconnected", "unreachable"),
+    UnprocessedError: ("unprocessed", "unreachable"),
+    RefusedError: ("refused", "unreachable"),
+    httpx.RemoteProtocolError: ("service", "bad_body"),
+    httpx.RequestError: ("unreadable", "bad_body"),
+    TooLargeError: ("final", "bad_body"),
+}
+_REQUESTS: dict[Kind, int] = {"unprocessed": 0, "refused": 3}
+_RETRIED = {408, 425, 429}
+_NOT_RETRIED = {501, 505}
+
+CONNECTING = "client error (Connect)"
+_NO_PONG = "keep-alive timed out"
+
+# pyreqwest has no types for these: its innermost message tells them apart.
+_SIGNS: dict[str, type[httpx.RequestError]] = {
+    # the connection that the request waited for did not come up
+    "request was canceled": UnprocessedError,
+    # the connection ended while the request waited for its turn there
+    "dropped the dispatch task": UnprocessedError,
+    # GOAWAY, for the streams after the last one processed
+    "connection error received": UnprocessedError,
+    "requires HTTP/1.1": UnprocessedError,
+    "refused stream": RefusedError,
+    "stream error": httpx.ReadError,
+}
+
+# Why no connection can work, and what to do about it.
+_REMEDIES = {
+    "UnknownIssuer": "name a file with its authority in SSL_CERT_FILE",
+    "not valid for name": "correct the host in POKEAPI_URL",
+    "expired": "the server needs a new one",
+    "invalid peer certificate": "the server needs another one",
+    "InvalidContentType": "the server does not speak TLS: correct POKEAPI_URL",
+    "UnrecognisedName": "the server does not know this host: correct POKEAPI_URL",
+    "ProtocolVersion": "the server must speak TLS 1.2 or 1.3",
+    "peer is incompatible": "the server must speak TLS 1.2 or 1.3 with forward secrecy",
+    "InsufficientSecurity": "the server must offer a cipher with forward secrecy",
+    "HandshakeFailure": "the server must offer a cipher with forward secrecy, and ask for no"
+    " client certificate",
+    "CertificateRequired": "the server must ask for no client certificate",
+    "BadCertificate": "the server must ask for no client certificate",
+    "UnknownCA": "the server must ask for no client certificate",
+    "AccessDenied": "the server must ask for no client certificate",
+    HANDSHAKE_ENDED: "the server must speak TLS 1.2 or 1.3 with forward secrecy, and ask for no"
+    " client certificate",
+}
+# TLS 1.3 asks for a client's certificate only after the handshake.
+_AFTER_HANDSHAKE = "CertificateRequired"
+
+
+def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
+    error: Exception, *, has_begun: bool, is_shared: bool, is_new: bool
+) -> httpx.RequestError:
+    """Return an error of a pyreqwest client as one of httpx.
+
+    Args:
+        error: What the client raised.
+        has_begun: Whether the response had begun.
+        is_shared: Whether other requests were on the same connection.
+        is_new: Whether the connection has returned no response yet.
+    """
+    if not isinstance(error, DetailedPyreqwestError):
+        return httpx.DecodingError(str(error))
+    causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
+    message = causes[-1].partition(": https://")[0]  # without a link to a manual
+    is_connecting = CONNECTING in causes
+    if _NO_PONG in causes:
+        return EndedError(_NO_PONG)
+    if isinstance(error, RequestTimeoutError):
+        return httpx.ConnectTimeout(message) if is_connecting else httpx.ReadTimeout(message)
+    if "stream error detected" in message:  # by this side: the response breaks HTTP/2's rules
+        return httpx.DecodingError(message)
+    if has_begun:
+        if is_shared and "stream error" not in message:
+            return EndedError(message)
+        return httpx.RemoteProtocolError(message)
+    if isinstance(error, DecodeError):
+        return httpx.DecodingError(message)
+    if is_connecting or (is_new and _AFTER_HANDSHAKE in message):
+        return _no_connection(message)
+    for sign, error_type in _SIGNS.items():
+        if sign in message:
+            return error_type(message)
+    return EndedError(message) if is_shared else httpx.ReadError(message)
+
+
+def unusable(message: str) -> UnusableError | None:
+    """Return the error with its remedy, None unless the message says that nothing can work."""
+    for sign, remedy in _REMEDIES.items():
+        if sign in message:
+            # Without the dates of a certificate, which differ from one request to the next.
+            problem = message.partition("; ")[0].partition(": verification time")[0]
+            return UnusableError(f"{problem}; {remedy}")
+    return None
+
+
+def from_exception(error: httpx.RequestError) -> GetError:
+    """Return what an exception of the client means."""
+    kind, reason = next(_KINDS[type_] for type_ in type(error).__mro__ if type_ in _KINDS)
+    requests = _REQUESTS.get(kind, 1)
+    return GetError(kind=kind, reason=reason, detail=str(error)[:_MAX_DETAIL], requests=requests)
+
+
+def from_status(response: httpx.Response, text: str) -> GetError:
+    """Return what a response other than 2xx means, whose body is this text."""
+    status = response.status_code
+    kind: Kind = "final"
+    if status in _RETRIED or (response.is_server_error and status not in _NOT_RETRIED):
+        kind = "service"
+    return GetError(
+        kind=kind,
+        reason="not_found" if status == HTTPStatus.NOT_FOUND else "bad_status",
+        detail=text[:_MAX_DETAIL] or response.reason_phrase,
+        status=status,
+        retry_after=_seconds(response.headers.get("Retry-After", "")),
+    )
+
+
+def _no_connection(message: str) -> httpx.RequestError:
+    if HANDSHAKE_ENDED in message:  # that may pass: connections.py counts
+        return httpx.ConnectError(message)
+    return unusable(message) or httpx.ConnectError(message)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Return a Retry-After, which is a number of seconds or a date (RFC 9110, 10.2.3)."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        delay = parsedate_to_datetime(retry_after) - datetime.now(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, delay.total_seconds())

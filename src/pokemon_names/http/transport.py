@@ -1,0 +1,187 @@
+"""httpx's transports, async and blocking, over pyreqwest.
+
+They work under any `httpx.AsyncClient` and `httpx.Client`. pyreqwest's connections outlive an event
+loop, which those of httpx's own transport do not: one client serves one `asyncio.run` after
+another. Over TLS all requests to a host share one HTTP/2 connection, made by one handshake. Without
+TLS, or if the server does not speak HTTP/2, each request in flight has a connection of its own.
+
+Two things differ from httpx's own transport. pyreqwest has one timeout for a whole request: the sum
+of httpx's four. And the arguments `verify`, `cert`, `http2`, `limits` and `proxy` of a client are
+for httpx's own transport; this one trusts the authorities in SSL_CERT_FILE, or else the system's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import httpx
+from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
+from pyreqwest.request import BaseRequestBuilder, StreamRequest, SyncStreamRequest
+from pyreqwest.response import BaseResponse, Response, SyncResponse
+
+from pokemon_names.http.connections import Connections, Exchange, Limits
+
+# With more, a response would be seen to begin only after its first 64 KB: most bodies have 7.
+_READ_AHEAD = 0
+_PART = 65_536  # bytes of a body
+
+_DEFAULT_LIMITS = Limits()
+
+_Builder = TypeVar("_Builder", bound=BaseRequestBuilder)
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Sends requests by pyreqwest's async client."""
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
+        self._connections: Connections[Client] = Connections(ClientBuilder, limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response, whose body is still to be read; raise httpx.RequestError."""
+        exchange = self._connections.exchange(request.url)
+        try:
+            builder = exchange.client.request(request.method, str(request.url))
+            builder = _prepare(builder, request)
+            if not _is_in_memory(request):
+                builder = builder.body_stream(cast("httpx.AsyncByteStream", request.stream))
+            sending = builder.build_streamed()
+            response = await sending.__aenter__()
+        except asyncio.CancelledError:
+            exchange.cancelled()
+            raise
+        except Exception as error:
+            failure = exchange.failed(error)
+            if exchange.may_be_repeated(failure) and _is_in_memory(request):
+                return await self.handle_async_request(request)
+            raise failure from error
+        exchange.heard(response.version)
+        return _to_httpx(response, _Body(response, sending, exchange))
+
+
+class BlockingTransport(httpx.BaseTransport):
+    """Sends requests by pyreqwest's blocking client."""
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
+        self._connections: Connections[SyncClient] = Connections(SyncClientBuilder, limits)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response, whose body is still to be read; raise httpx.RequestError."""
+        exchange = self._connections.exchange(request.url)
+        try:
+            builder = exchange.client.request(request.method, str(request.url))
+            builder = _prepare(builder, request)
+            if not _is_in_memory(request):
+                builder = builder.body_stream(cast("httpx.SyncByteStream", request.stream))
+            sending = builder.build_streamed()
+            response = sending.__enter__()
+        except Exception as error:
+            failure = exchange.failed(error)
+            if exchange.may_be_repeated(failure) and _is_in_memory(request):
+                return self.handle_request(request)
+            raise failure from error
+        exchange.heard(response.version)
+        return _to_httpx(response, _BlockingBody(response, sending, exchange))
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, as it comes."""
+
+    def __init__(
+        self, response: Response, sending: StreamRequest, exchange: Exchange[Client]
+    ) -> None:
+        self._read, self._full = _reading(response, response.body_reader)
+        self._sending = sending
+        self._exchange = exchange
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while part := await self._read():
+                yield bytes(part)
+                if len(part) < self._full:
+                    break
+        except Exception as error:
+            raise self._exchange.failed(error) from error
+        self._exchange.heard()
+
+    async def aclose(self) -> None:
+        await self._sending.__aexit__(None, None, None)
+
+
+class _BlockingBody(httpx.SyncByteStream):
+    """The same, blocking."""
+
+    def __init__(
+        self, response: SyncResponse, sending: SyncStreamRequest, exchange: Exchange[SyncClient]
+    ) -> None:
+        self._read, self._full = _reading(response, response.body_reader)
+        self._sending = sending
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while part := self._read():
+                yield bytes(part)
+                if len(part) < self._full:
+                    break
+        except Exception as error:
+            raise self._exchange.failed(error) from error
+        self._exchange.heard()
+
+    def close(self) -> None:
+        self._sending.__exit__(None, None, None)
+
+
+def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
+    # HTTP/2 has no Host header, and nginx refuses one with 400. For HTTP/1.1 pyreqwest adds it.
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in request.headers.raw
+        if name.lower() != b"host"
+    ]
+    builder = builder.headers(headers).streamed_read_buffer_limit(_READ_AHEAD)
+    # Not `request.content`, which a request that follows a redirect lacks.
+    if isinstance(request.stream, httpx.ByteStream) and (content := b"".join(request.stream)):
+        builder = builder.body_bytes(content)
+    timeouts = request.extensions.get("timeout", {}).values()
+    seconds = sum(filter(None, timeouts))
+    if seconds:
+        builder = builder.timeout(timedelta(seconds=seconds))
+    return builder
+
+
+def _is_in_memory(request: httpx.Request) -> bool:
+    """Whether the body of a request is there as a whole; otherwise it can be sent only once."""
+    return isinstance(request.stream, httpx.ByteStream)
+
+
+def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], int]:
+    """Return the method that reads the next part of a body, and the size of all but the last.
+
+    A body of unknown length may be a stream of events: each part is wanted at once.
+    """
+    if "Content-Length" in response.headers:
+        return partial(reader.read, _PART), _PART
+    return reader.read_chunk, 0
+
+
+def _to_httpx(
+    response: BaseResponse, stream: httpx.AsyncByteStream | httpx.SyncByteStream
+) -> httpx.Response:
+    extensions = {"http_version": response.version.replace("HTTP/2.0", "HTTP/2").encode()}
+    return httpx.Response(
+        response.status, headers=_headers(response), stream=stream, extensions=extensions
+    )
+
+
+def _headers(response: BaseResponse) -> list[tuple[str, str]]:
+    try:
+        return list(response.headers.items())
+    except ValueError:  # a header may have bytes from 0x80 on, but pyreqwest decodes none
+        headers = []
+        for name in set(response.headers):
+            with suppress(ValueError):
+                headers += [(name, value) for value in response.headers.getall(name)]
+        return headers
