@@ -98,7 +98,7 @@ class Network(NamedTuple):
 
 
 def call(clients: Clients | str, count: int = 150, **options: Any) -> Fetched:
-    """Fetch so many numbers, with production's waits."""
+    """Fetch that many numbers with production's waits."""
     options = {"policy": PRODUCTION, "seconds": 28, "range": f"1-{count}", **options}
     return asyncio.run(fetch_range(clients, **options))
 

@@ -49,7 +49,7 @@ by_gather = pytest.mark.parametrize(
 
 
 def some(cases: Iterable[str], *shown: str) -> list[Any]:
-    """Return all cases, of which only these are shown outside `make fuzz`."""
+    """Return all cases, and leave those that are not named to `make fuzz`."""
     return [case if case in shown else pytest.param(case, marks=fuzz) for case in cases]
 
 

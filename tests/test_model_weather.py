@@ -124,7 +124,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @rule(data=st.data(), number=st.integers(0, 6), times=TIMES)
     def be_hostile(self, data: st.DataObject, number: int, times: float) -> None:
-        """Fail one number or the list, so many times, or none from now on."""
+        """Fail one number or the list that many times, or none from now on."""
         fault = data.draw(st.sampled_from(self.world.faults))
         if not times or fault in SILENT or self.silent:
             self.sky.hostile = {}

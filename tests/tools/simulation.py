@@ -51,7 +51,7 @@ _Body = TypeVar("_Body")
 
 
 class Arrival(NamedTuple):
-    """A request as it reaches the service, so many seconds after the fetch began.
+    """A request as it reaches the service, with the seconds since the fetch began.
 
     `number` is None for the list of all.
     """
@@ -205,7 +205,7 @@ class SimulatedClients(Clients):
 
 
 class Outcome(NamedTuple):
-    """What came of a simulation.
+    """The result of a simulation.
 
     `names` and `listed` count numbers, `requests` and `failed` all requests and those without a
     body, and `peak` the most that were sent within a second. `lost` are the numbers without a name.
@@ -314,7 +314,7 @@ def _list_of_all() -> bytes:
 
 
 def _share_of(first: float, last: float) -> Callable[[int], MakeCondition]:
-    """Return the condition in which these parts of so many numbers fail."""
+    """Return the condition in which these parts of that many numbers fail."""
     return lambda count: lambda: block(int(first * count) + 1, int(last * count))
 
 

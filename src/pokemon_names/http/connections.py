@@ -37,8 +37,8 @@ Origin = tuple[str, bytes, int | None]
 MAX_ENDS = 3  # connections in a row that end without a word
 # Seconds in which the server ends every TLS handshake, before it has ever responded: a server that
 # starts does so, too.
-MAX_HANDSHAKES = 2.0
-SILENCE = 0.5  # seconds without a response on a connection, when a request is given up
+HANDSHAKE_SECONDS = 2.0
+SILENCE = 0.5  # seconds without a response on a connection, when a request ends in vain
 
 # HTTP/2's own 64 KB for all bodies in flight together would cost a round trip for every 64 KB.
 _STREAM_WINDOW = 1024 * 1024
@@ -146,7 +146,7 @@ class Connections(Generic[_Client]):
             self.heard(pool)
         elif heard_at >= pool.ended_at and isinstance(failure, EndedError | httpx.ConnectError):
             now = monotonic()
-            if pool.ends == 0 or now - pool.ended_at > MAX_HANDSHAKES:
+            if pool.ends == 0 or now - pool.ended_at > HANDSHAKE_SECONDS:
                 pool.ending_since = now
             pool.ended_at = now
             pool.ends += 1
@@ -160,7 +160,7 @@ class Connections(Generic[_Client]):
             self.silent(pool)
         elif isinstance(failure, EndedError) and pool.ends >= MAX_ENDS:
             self._replace(pool, "any")
-        elif message == HANDSHAKE_ENDED and pool.ended_at - pool.ending_since >= MAX_HANDSHAKES:
+        elif message == HANDSHAKE_ENDED and pool.ended_at - pool.ending_since >= HANDSHAKE_SECONDS:
             return failure if pool.was_heard else unusable(message) or failure
         return failure
 

@@ -93,7 +93,7 @@ _REQUESTS: dict[Kind, int] = {"unprocessed": 0, "refused": 3}
 _RETRIED = {408, 425, 429}
 _NOT_RETRIED = {501, 505}
 
-CONNECTING = "client error (Connect)"
+_CONNECTING = "client error (Connect)"
 _NO_PONG = "keep-alive timed out"
 
 # pyreqwest has no types for these: its innermost message tells them apart.
@@ -148,7 +148,7 @@ def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
         return httpx.DecodingError(str(error))
     causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
     message = causes[-1].partition(": https://")[0]  # without a link to a manual
-    is_connecting = CONNECTING in causes
+    is_connecting = _CONNECTING in causes
     if _NO_PONG in causes:
         return EndedError(_NO_PONG)
     if isinstance(error, RequestTimeoutError):
