@@ -20,9 +20,11 @@ $(foreach variable,$(filter-out $(known),$(.VARIABLES)), \
 $(if $(word 2,$(VENV)),$(error VENV: got '$(VENV)', allowed: a path without a space))
 
 bin := $(VENV)/bin
+# Without bytecode each worker would compile all tests for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What a failed test leaves for inspection is in the virtual environment, not in /tmp.
-pytest = $(if $(word 2,$(CURDIR)),$(error The tests need a path without a space, not $(CURDIR))) \
-	PYTEST_DEBUG_TEMPROOT='$(abspath $(VENV))' $(bin)/python -m pytest
+pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
 
@@ -62,9 +64,9 @@ race: $(VENV)/run  ## a race of all strategies, as text and as a page
 serve: $(VENV)/run  ## the API and its pages by HTTP, until Ctrl-C
 	@PYTHONPATH=src exec $(bin)/python -m tests.tools.serve $(address) $(function)
 
-# ARGS=tests/test_http.py for some of them, without coverage
+# ARGS=tests/sources/test_http.py for some of them, without coverage
 test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage
-	$(pytest) -n auto -m 'not sam and not browser and not fuzz' $(or $(ARGS),--cov)
+	$(pytest) -n auto --dist loadfile --no-loadscope-reorder $(or $(ARGS),--cov)
 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
 	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)

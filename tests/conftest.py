@@ -12,10 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,7 +42,8 @@ from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers, serving
 from tests.tools.pokeapi.bodies import pokemon
 
-settings.register_profile("default", deadline=None, derandomize=True)  # `make fuzz` looks for more
+# `make fuzz` looks for more.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile(
     "fuzz",
     deadline=None,
@@ -83,12 +83,8 @@ Capture = pytest.CaptureFixture[str]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two workers a core, because tests wait as much as they compute.
-
-    At most eight, because each imports for seconds.
-    """
-    cores = os.cpu_count() or 1
-    return min(8, 2 * cores)
+    """Return one more worker than cores, because tests wait, too; each takes seconds to start."""
+    return min(8, (os.cpu_count() or 1) + 1)
 
 
 def make_request(**fields: Any) -> Request:
@@ -191,9 +187,12 @@ def handle(load_app: LoadApp) -> Handle:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def credentials() -> Iterator[None]:
-    """Set the credentials that boto3 insists on; they open nobody's account."""
+def shell_variables() -> Iterator[None]:
+    """Set the credentials that boto3 insists on, which open nobody's account, and no proxy."""
     with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "testing")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -278,16 +277,6 @@ class TimingOut(Clients):
         self._times[key] -= 1
         error = GetError(kind="service", reason="timeout", detail="operation timed out")
         return Answer(error=error)
-
-
-def over_both_clients(name: str, values: Iterable[str], smoke: str) -> pytest.MarkDecorator:
-    """Parametrize a test by strategy and value.
-
-    Every value meets both clients. The strategies that share the async client with gather meet the
-    smoke value alone.
-    """
-    cases = [*product(BOTH_CLIENTS, values), ("sequential", smoke), ("index", smoke)]
-    return pytest.mark.parametrize(("strategy", name), cases)
 
 
 async def fetch_range(

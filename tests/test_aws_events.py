@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pokemon_names.model import InvalidRequest
-from tests.conftest import NAMES, Handle, ReadReports, header_of, load
+from tests.conftest import NAMES, ReadReports, header_of
+from tests.sources.conftest import environment_with_bucket
 from tests.tools.invoke import Context
-from tests.tools.pokeapi import PokeAPI, serving
 
 AWS_EVENTS = Path(__file__).parent / "aws_events"
 ARN = re.compile(r"\barn:aws:[a-z0-9-]*:[a-z0-9-]*:([^:\"]*):")
@@ -214,10 +214,24 @@ def text_of(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[ModuleType]:
-    """Load one Lambda environment, without a bucket, for all events that need none."""
-    with pytest.MonkeyPatch.context() as monkeypatch, serving(PokeAPI()) as port:
-        yield load(monkeypatch, POKEAPI_URL=f"http://127.0.0.1:{port}/api/v2")
+def shared() -> Iterator[tuple[ModuleType, Any]]:
+    """Yield one environment for all events, and its bucket; the first names are known there."""
+    with environment_with_bucket() as (app, bucket):
+        app.handler({"range": "1-150", "strategy": "index"}, Context())
+        yield app, bucket
+
+
+@pytest.fixture
+def app(shared: tuple[ModuleType, Any]) -> ModuleType:
+    return shared[0]
+
+
+@pytest.fixture
+def bucket(shared: tuple[ModuleType, Any]) -> Any:
+    """Empty the bucket of all events, and return it."""
+    _, bucket = shared
+    bucket.objects.delete()
+    return bucket
 
 
 @pytest.fixture(autouse=True)
@@ -284,9 +298,9 @@ def test_direct(app: ModuleType, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str) -> None:
+def test_queue(app: ModuleType, read_reports: ReadReports, name: str) -> None:
     names, fields, failed = QUEUES[name]
-    reply = handle_with_bucket(aws_event(name))
+    reply = invoke(app, name)
     ids = [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
     assert [id_[-4:] for id_ in ids] == failed
     stored = list(read_reports().values())
@@ -298,11 +312,9 @@ def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str)
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_asynchronous(
-    handle_with_bucket: Handle, read_reports: ReadReports, bucket: Any, name: str
-) -> None:
+def test_asynchronous(app: ModuleType, read_reports: ReadReports, bucket: Any, name: str) -> None:
     bucket.put_object(Key="requests/kanto.jsonl", Body='{"range": "1-3"}\n{"range": "151"}\n')
-    reply = handle_with_bucket(aws_event(name))
+    reply = invoke(app, name)
     assert reply["refused"] == []
     assert [report["complete"] for report in reply["reports"]] == [True] * len(ASYNCHRONOUS[name])
     assert [report["names"] for report in read_reports().values()] == ASYNCHRONOUS[name]
@@ -318,10 +330,10 @@ def test_asynchronous_refused(app: ModuleType, name: str) -> None:
 
 
 def test_a_refusal_is_stored_where_the_report_would_be(
-    handle_with_bucket: Handle, read_reports: ReadReports
+    app: ModuleType, read_reports: ReadReports
 ) -> None:
     event = aws_event("eventbridge-ec2")
-    (refusal,) = handle_with_bucket(event)["refused"]
+    (refusal,) = app.handler(event, Context())["refused"]
     key = f"results/eventbridge/{event['id']}.json"
     assert read_reports() == {key: {"error": "InvalidRequest", **refusal}}
 
@@ -352,10 +364,10 @@ def test_another_services_event_is_refused_without_its_values(app: ModuleType, n
 
 
 def test_the_refusal_of_an_object_elsewhere_makes_no_object(
-    handle_with_bucket: Handle, read_reports: ReadReports
+    app: ModuleType, read_reports: ReadReports
 ) -> None:
     """A rule without a prefix would take it for a new object, and so on."""
-    handle_with_bucket(aws_event("eventbridge-s3-created-elsewhere"))
+    invoke(app, "eventbridge-s3-created-elsewhere")
     assert read_reports() == {}
 
 

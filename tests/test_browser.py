@@ -18,9 +18,9 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from pokemon_names.views import pages
 from tests.chromium import chromium, launch
-from tests.test_serve import end, race_of, started
-from tests.test_words import report
 from tests.tools.pokeapi import PokeAPI
+from tests.tools.test_serve import end, race_of, started
+from tests.views.test_words import report
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,34 +15,33 @@ import pytest
 from aiohttp import web
 
 from pokemon_names.fetching.fetcher import Fetcher
+from pokemon_names.fetching.policy import Policy
 from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.connections import Limits
+from pokemon_names.http.errors import GetError
 from pokemon_names.http.transport import Transport
-from pokemon_names.model import Failure, Fetched, Found
+from pokemon_names.model import Failure, Fetched, Found, Request
 from tests.conftest import (
     NO_RETRIES,
     QUICK,
     LoadApp,
     TimingOut,
     both_clients,
-    every_strategy,
     failures_of,
     fetch_range,
     http_event,
-    over_both_clients,
     sample,
 )
+from tests.fetching.virtual import BUSY, MISSING, SILENCE, fetch_virtually, first_for
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
 BULBASAUR = Found(1, "bulbasaur")
 IVYSAUR = Found(2, "ivysaur")
 VENUSAUR = Found(3, "venusaur")
-SLOW = {"silence": answers.hang, "drip": answers.drip, "stuck body": answers.stuck}
-
 # It is left to the fetch to end an attempt.
 PATIENT = Limits(connect_timeout=60.0, read_timeout=60.0, total_timeout=60.0)
-IMPATIENT = msgspec.structs.replace(QUICK, straggler_timeout=0.3)
+TIMED_OUT = GetError(kind="service", reason="timeout", detail="operation timed out")
 
 
 @pytest.fixture
@@ -50,28 +49,69 @@ def clients(url: str) -> Clients:
     return Clients(url, limits=PATIENT)
 
 
-async def in_time(fetching: Coroutine[Any, Any, Fetched]) -> Fetched:
-    """Return what is fetched; raise TimeoutError where nothing else ends the fetch."""
-    return await asyncio.wait_for(fetching, timeout=20)
+@pytest.fixture
+async def late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return an event that moves the loop's clock beyond every deadline."""
+    late = threading.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "time", lambda: time.monotonic() + 1000 * late.is_set())
+    return late
 
 
-@over_both_clients("slow", SLOW, smoke="silence")
-async def test_names_that_came_are_returned_and_all_other_numbers_fail(
-    pokeapi: PokeAPI, clients: Clients, strategy: str, slow: str
+@pytest.fixture
+def over(url: str) -> Iterator[threading.Event]:
+    """Return an event that ends the requests which hang until then, or threads would wait."""
+    assert url  # the server ends afterwards
+    over = threading.Event()
+    yield over
+    over.set()
+
+
+def noting(event: threading.Event, answer: answers.Answer) -> answers.Answer:
+    """Set an event when the request has come."""
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        event.set()
+        return await answer(request)
+
+    return note
+
+
+@pytest.mark.parametrize(
+    ("strategy", "slow"),
+    [
+        ("gather", "silence"),
+        ("gather", "stuck body"),
+        ("sequential", "silence"),
+        ("sync", "silence"),
+        ("index", "silence"),
+    ],
+)
+async def test_names_that_came_are_returned_and_all_other_numbers_fail(  # noqa: PLR0913, PLR0917
+    pokeapi: PokeAPI,
+    clients: Clients,
+    late: threading.Event,
+    over: threading.Event,
+    strategy: str,
+    slow: str,
 ) -> None:
-    await fetch_range(clients, range="1", strategy=strategy)  # so that it comes in time below
-    pokeapi.answers = {2: SLOW[slow], PokeAPI.LIST: SLOW[slow]}
-    fetched = await in_time(fetch_range(clients, seconds=0.8, range="1-3", strategy=strategy))
-    first, *rest = fetched.results
+    hang = answers.after(over, answers.status(503))
+    if slow == "stuck body":
+        hang = answers.in_two(b'{"name": ', over, b'"ivysaur"}')
+    pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], noting(late, hang))
+    one_by_one = msgspec.structs.replace(QUICK, concurrency=1)
+    fetching = fetch_range(clients, policy=one_by_one, seconds=100, range="1-3", strategy=strategy)
+    fetched = await fetching
+    attempts = {2: 1, 3: 0}
     if strategy == "index":
-        assert isinstance(first, Failure)
-    else:
-        assert first == BULBASAUR
-    late = [result for result in rest if isinstance(result, Failure)]
-    assert late[0] == Failure(2, "deadline", None, attempts=1, detail="no time was left")
-    assert {failure.reason for failure in late} == {"deadline"}
-    if strategy in {"sequential", "sync"}:
-        assert late[1] == Failure(3, "deadline", None, attempts=0, detail="no time was left")
+        attempts = {1: 1, 2: 1, 3: 1}
+    failures = [
+        Failure(number, "deadline", None, attempts, "no time was left")
+        for number, attempts in attempts.items()
+    ]
+    assert fetched.results == [BULBASAUR, *failures][-3:]
+    over.set()
+    late.clear()
     pokeapi.answers = {}
     again = await fetch_range(clients, range="1-3", strategy=strategy)
     assert again.results == [BULBASAUR, IVYSAUR, VENUSAUR]
@@ -95,90 +135,84 @@ class LosingACancellation(Clients):
 
 
 @pytest.mark.parametrize("strategy", ["gather", "index"])
-async def test_a_lost_cancellation_is_repeated(pokeapi: PokeAPI, url: str, strategy: str) -> None:
-    pokeapi.answers = {2: answers.hang, PokeAPI.LIST: answers.hang}
+async def test_a_lost_cancellation_is_repeated(
+    pokeapi: PokeAPI, url: str, late: threading.Event, strategy: str
+) -> None:
+    pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], noting(late, answers.hang))
     clients = LosingACancellation(url, limits=PATIENT)
-    fetched = await in_time(fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy))
+    fetching = fetch_range(clients, seconds=100, range="1-3", strategy=strategy)
+    fetched = await asyncio.wait_for(fetching, timeout=1020)  # 20 s, once it is late
     assert clients.has_lost_one
     assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
 async def test_the_failure_names_the_error_before_the_deadline(
-    pokeapi: PokeAPI, clients: Clients, strategy: str
+    pokeapi: PokeAPI,
+    clients: Clients,
+    late: threading.Event,
+    over: threading.Event,
+    strategy: str,
 ) -> None:
-    answer = answers.first(answers.status(503), then=answers.hang)
+    hang = noting(late, answers.after(over, answers.status(503)))
+    answer = answers.first(answers.status(503), then=hang)
     pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
-    (failure,) = (await fetch_range(clients, seconds=0.5, range="1", strategy=strategy)).results
-    assert isinstance(failure, Failure)
-    assert failure.reason == "deadline"
-    assert failure.attempts == 2
-    assert failure.detail.startswith("no time was left, after: ")
-    assert "503" in failure.detail
+    fetched = await fetch_range(clients, seconds=100, range="1", strategy=strategy)
+    detail = "no time was left, after: 503 Service Unavailable"
+    assert fetched.results == [Failure(1, "deadline", None, 2, detail)]
 
 
-@pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)
+@pytest.mark.parametrize("slow", [answers.hang, answers.stuck], ids=["silence", "stuck body"])
 async def test_a_slow_number_does_not_delay_the_others(
     pokeapi: PokeAPI, clients: Clients, slow: answers.Answer
 ) -> None:
     pokeapi.answers = {2: slow, PokeAPI.LIST: slow}
-    fetched = await in_time(fetch_range(clients, policy=IMPATIENT, range="1-3"))
-    late = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
-    assert fetched.results == [BULBASAUR, late, VENUSAUR]
+    policy = msgspec.structs.replace(QUICK, straggler_timeout=0.05)
+    fetched = await fetch_range(clients, policy=policy, range="1-3")
+    given_up = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
+    assert fetched.results == [BULBASAUR, given_up, VENUSAUR]
 
 
-async def test_more_than_a_tenth_of_the_numbers_are_no_stragglers(
-    pokeapi: PokeAPI, clients: Clients
-) -> None:
-    policy = msgspec.structs.replace(QUICK, straggler_timeout=0.2)
-    later = threading.Event()
-    threading.Timer(0.6, later.set).start()
-    for number in (1, 2):
-        pokeapi.answers[number] = answers.after(later, answers.json('{"name": "missingno"}'))
-    fetched = await fetch_range(clients, policy=policy, range="1-4")
-    assert failures_of(fetched) == []
-
-
-async def test_while_names_come_there_is_no_silence(pokeapi: PokeAPI, url: str) -> None:
-    policy = msgspec.structs.replace(QUICK, silence_timeout=1.0)
-    pokeapi.delay = 0.11
-    fetched = await fetch_range(url, policy=policy, range="1-10", strategy="sequential")
-    assert failures_of(fetched) == []
-
-
-@pytest.mark.parametrize("the_list", [answers.status(404), answers.hang], ids=["404", "silence"])
-async def test_a_number_that_failed_in_time_has_its_own_reason(
-    pokeapi: PokeAPI, clients: Clients, the_list: answers.Answer
-) -> None:
-    pokeapi.answers = {1: answers.status(404), 2: answers.hang, PokeAPI.LIST: the_list}
-    fetched = await in_time(fetch_range(clients, seconds=0.8, range="1-2"))
+@pytest.mark.parametrize("the_list", [MISSING, SILENCE], ids=["404", "silence"])
+def test_a_number_that_failed_in_time_has_its_own_reason(the_list: GetError) -> None:
+    fetched = fetch_virtually(
+        lambda arrival: {None: the_list, 1: MISSING, 2: SILENCE}[arrival.number],
+        policy=Policy(lag_timeout=60.0),
+        seconds=3.0,
+        range="1-2",
+    )
     first, second = failures_of(fetched)
     assert (first.reason, first.status) == ("not_found", 404)
     assert first.detail.startswith("Not Found; the list of all Pokémon could not be fetched: ")
     assert not first.detail.endswith("None")
     assert (second.reason, second.status) == ("deadline", None)
+    assert 3_000 <= fetched.total_ms < 3_500
 
 
-async def test_a_slow_number_has_no_part_in_the_errors_of_others(
-    pokeapi: PokeAPI, clients: Clients
-) -> None:
-    policy = msgspec.structs.replace(NO_RETRIES, straggler_timeout=0.3)
-    pokeapi.answers = {1: answers.status(503), 2: answers.hang, PokeAPI.LIST: answers.status(404)}
-    fetched = await fetch_range(clients, policy=policy, range="1-2")
+def test_a_slow_number_has_no_part_in_the_errors_of_others() -> None:
+    fetched = fetch_virtually(
+        lambda arrival: {None: MISSING, 1: BUSY, 2: SILENCE}[arrival.number],
+        policy=msgspec.structs.replace(NO_RETRIES, straggler_timeout=1.0),
+        range="1-2",
+    )
     assert fetched.results == [
         Failure(1, "bad_status", 503, attempts=1, detail="Service Unavailable"),
         Failure(2, "timeout", None, attempts=1, detail="no answer came while others did"),
     ]
 
 
+def test_a_timeout_with_little_time_left_is_retried() -> None:
+    fetched = fetch_virtually(
+        first_for([2], TIMED_OUT), seconds=0.9, range="1-3", strategy="sequential"
+    )
+    assert failures_of(fetched) == []
+
+
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
 async def test_strategies_that_go_one_at_a_time_look_slow_numbers_up(
-    pokeapi: PokeAPI, url: str, strategy: str
+    url: str, strategy: str
 ) -> None:
-    clients = Clients(url, limits=msgspec.structs.replace(PATIENT, read_timeout=0.5))
-    pokeapi.answers[1] = answers.hang
-    fetching = fetch_range(clients, policy=IMPATIENT, range="1-3", strategy=strategy)
-    fetched = await in_time(fetching)
+    fetched = await fetch_range(TimingOut(url, 1), range="1-3", strategy=strategy)
     assert fetched.results == [BULBASAUR, IVYSAUR, VENUSAUR]
     assert [attempt.number for attempt in fetched.attempts] == [1, None, 2, 3]
 
@@ -215,7 +249,7 @@ async def test_the_time_for_which_the_environment_is_frozen_does_not_count(
     assert looks >= 3
 
 
-@every_strategy
+@both_clients
 async def test_without_any_time_nothing_is_sent(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     fetched = await fetch_range(url, seconds=0, range="1-3", strategy=strategy)
     detail = "no time was left"
@@ -253,7 +287,8 @@ DEAD_ENDS = {
 }
 
 
-@over_both_clients("dead_end", DEAD_ENDS, smoke="no handshake")
+@both_clients
+@pytest.mark.parametrize("dead_end", DEAD_ENDS)
 async def test_a_connection_that_leads_nowhere(
     request: pytest.FixtureRequest, strategy: str, dead_end: str
 ) -> None:
@@ -261,8 +296,7 @@ async def test_a_connection_that_leads_nowhere(
     port = request.getfixturevalue(fixture)
     clients = Clients(f"{scheme}://127.0.0.1:{port}", limits=PATIENT)
     for _ in range(2):
-        fetching = fetch_range(clients, seconds=0.3, range="1-3", strategy=strategy)
-        fetched = await in_time(fetching)
+        fetched = await fetch_range(clients, seconds=0.15, range="1-3", strategy=strategy)
         assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
@@ -274,14 +308,16 @@ async def test_connecting_has_a_timeout_of_its_own(full_port: int) -> None:
 
 
 @both_clients
-def test_lambda_never_times_out(pokeapi: PokeAPI, load_app: LoadApp, strategy: str) -> None:
+def test_lambda_never_times_out(
+    pokeapi: PokeAPI, url: str, load_app: LoadApp, strategy: str
+) -> None:
     pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], answers.hang)
     event = {"range": "1-3", "strategy": strategy}
     app = load_app()
+    vars(app)["clients"] = Clients(url, limits=PATIENT)
     started = time.monotonic()
-    seconds = app.MARGIN_SECONDS + 0.5
-    report = app.handler(event, Context(seconds=seconds))
-    assert time.monotonic() - started < seconds
+    report = app.handler(event, Context(seconds=app.MARGIN_SECONDS + 0.5))
+    assert time.monotonic() - started < 30  # of the 60 s that the clients would wait
     assert {failure["reason"] for failure in report["failures"]} == {"deadline"}
     pokeapi.answers = {}
     assert app.handler(event, Context())["count"] == 3
@@ -293,7 +329,7 @@ def test_an_http_caller_gets_504_before_api_gateway_gives_up(
     pokeapi.answers[1] = answers.hang
     app = load_app()
     # Of the 29 s that API Gateway waits, whatever Lambda's timeout is.
-    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.5)
+    monkeypatch.setattr(app, "MARGIN_SECONDS", 28.8)
     reply = app.handler(http_event("/pokemon", range="1"), Context(seconds=900))
     body = json.loads(reply["body"])
     assert reply["statusCode"] == 504
@@ -304,16 +340,32 @@ def test_an_http_caller_gets_504_before_api_gateway_gives_up(
 
 def deadlines_of(app: Any, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the deadlines of an event's fetches, in seconds from the start of its invocation."""
-    deadlines = []
-
-    async def note(*arguments: Any) -> Fetched:
-        deadlines.append(arguments[4])
-        return Fetched([BULBASAUR], [], 1.0)
-
-    monkeypatch.setattr(app, "fetch", note)
-    monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: 0.0))  # no time goes by
-    app.handler(event, Context())
+    deadlines, _ = invoke_on_time(app, event, monkeypatch)
     return deadlines
+
+
+def invoke_on_time(
+    app: Any, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *slow: str
+) -> tuple[list[float], Any]:
+    """Return the deadlines of an event's fetches, and the reply.
+
+    A fetch by a slow strategy takes all of its time and fails, and any other takes none.
+    """
+    deadlines = []
+    now = 0.0
+
+    async def fetch(request: Request, *arguments: Any) -> Fetched:
+        nonlocal now
+        deadline = arguments[3]
+        deadlines.append(deadline)
+        if request.strategy not in slow:
+            return Fetched([BULBASAUR], [], 1.0)
+        now = deadline
+        return Fetched([Failure(1, "deadline", None, 1, "no time was left")], [], 1.0)
+
+    monkeypatch.setattr(app, "fetch", fetch)
+    monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: now))
+    return deadlines, app.handler(event, Context())
 
 
 def test_in_a_race_the_slow_strategies_have_twice_the_time_of_the_others(
@@ -333,20 +385,12 @@ def test_there_is_time_to_store_the_report_of_a_message(
 
 
 def test_in_a_race_a_slow_strategy_takes_no_time_from_the_others(
-    pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+    load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pokeapi.answers[2] = answers.hang
-    app = load_app()
-    monkeypatch.setattr(app, "MARGIN_SECONDS", 26.0)
-    reply = app.handler(http_event("/race", range="1-2"), Context())
+    slow = ("gather", "sequential", "sync")
+    event = http_event("/race", range="1")
+    deadlines, reply = invoke_on_time(load_app(), event, monkeypatch, *slow)
     race = json.loads(reply["body"])["race"]
-    assert [entry["count"] for entry in race] == [1, 1, 1, 2]
+    assert deadlines == [4.5, 13.5, 22.5, 27.0]
+    assert [entry["count"] for entry in race] == [0, 0, 0, 1]
     assert [entry["cut_off"] for entry in race] == [True, True, True, False]
-    reasons = {failure["reason"] for entry in race for failure in entry["failures"]}
-    assert reasons == {"deadline"}
-
-
-async def test_a_timeout_with_little_time_left_is_retried(url: str) -> None:
-    clients = TimingOut(url, 2, times=1)
-    fetching = fetch_range(clients, seconds=0.9, range="1-3", strategy="sync")
-    assert (await fetching).results == [BULBASAUR, IVYSAUR, VENUSAUR]

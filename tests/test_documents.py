@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests import stack
 from tests.conftest import ROOT
 
 README = ROOT / "README.md"
+SOURCE = ROOT / "src" / "pokemon_names"
+TESTS = ROOT / "tests"
 FOLDERS = (".", ".github", "events", "tests", "tests/tools/bench")
 DOCUMENTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
 MAX_WORDS = 1200  # of the README: two minutes and a half
@@ -43,15 +44,15 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
-def lines_of(path: Path, name: str) -> str:
-    """Return the lines that define a name of a module, such as Class.method."""
+def defines(path: Path, name: str) -> bool:
+    """Return whether a module defines a name, such as Class.method."""
     nodes: list[Any] = ast.parse(text_of(path)).body
     for part in name.split("."):
-        node = next(node for node in nodes if part in defined_by(node))
-        nodes = getattr(node, "body", [])
-    if node.end_lineno == node.lineno:
-        return f"L{node.lineno}"
-    return f"L{node.lineno}-L{node.end_lineno}"
+        found = [node for node in nodes if part in defined_by(node)]
+        if not found:
+            return False
+        nodes = getattr(found[0], "body", [])
+    return True
 
 
 def defined_by(node: Any) -> list[str]:
@@ -69,12 +70,15 @@ def test_every_link_leads_somewhere() -> None:
             assert anchor in anchors(path), f"{document.name}: [{text}]"
 
 
-def test_a_link_to_lines_leads_to_what_it_names() -> None:
-    linked = [link for link in links() if re.match(r"L\d", link[3])]
-    assert linked
-    for _, text, path, anchor in linked:
-        name = text.strip("`")
-        assert (name, anchor) == (name, lines_of(path, name))
+def test_a_link_with_a_name_leads_to_the_module_that_defines_it() -> None:
+    named = [
+        (path, text.strip("`"))
+        for _, text, path, _ in links()
+        if text.startswith("`") and path.suffix == ".py"
+    ]
+    assert named
+    for path, name in named:
+        assert defines(path, name), f"{path.name} does not define {name}"
 
 
 def test_the_readme_is_a_front_page() -> None:
@@ -86,7 +90,7 @@ def test_the_lines_beside_the_tutorials_are_those_of_the_source() -> None:
     (ours,) = [block for block in blocks if block.startswith("# fetching/")]
     _, *parts = re.split(r"^# (\S+)\n", ours, flags=re.MULTILINE)
     for file, code in zip(parts[::2], parts[1::2], strict=True):
-        source = text_of(ROOT / "src" / "pokemon_names" / file)
+        source = text_of(SOURCE / file)
         for line in code.splitlines():
             assert line.strip() in source
 
@@ -103,18 +107,34 @@ def test_every_target_that_is_named_is_there() -> None:
 
 
 def test_every_output_that_is_read_is_there() -> None:
+    from tests.deploy import stack  # noqa: PLC0415  it takes a second, which no other test needs
+
     outputs = stack.translate()["Outputs"].keys()
     for document in DOCUMENTS:
         assert set(re.findall(r"\$\(output (\w+)\)", text_of(document))) <= outputs, document.name
 
 
+def modules_of_source() -> set[Path]:
+    return {path for path in SOURCE.rglob("*.py") if path.name != "__init__.py"}
+
+
 def test_every_module_has_a_line() -> None:
-    source = ROOT / "src" / "pokemon_names"
-    modules = {path for path in source.rglob("*.py") if path.name != "__init__.py"}
-    rooms = set(source.glob("*/__init__.py"))
+    packages = set(SOURCE.glob("*/__init__.py"))
     contributing = ROOT / ".github" / "CONTRIBUTING.md"
     linked = {path for document, _, path, _ in links() if document == contributing}
-    assert modules | rooms <= linked
+    assert modules_of_source() | packages <= linked
+
+
+def test_the_tests_of_a_module_have_its_path() -> None:
+    paths = {path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.*")}
+    modules = {path.relative_to(SOURCE).with_suffix("") for path in modules_of_source()}
+    packages = {module.parent for module in modules} - {Path()}
+    tested = {
+        path.relative_to(TESTS).parent / path.stem.removeprefix("test_")
+        for path in TESTS.rglob("test_*.py")
+    }
+    assert modules <= tested
+    assert {path for path in tested if path.parent in packages} <= paths
 
 
 def test_the_badges_are_true() -> None:

@@ -16,9 +16,9 @@ from pokemon_names.model import FIELDS, InvalidRequest
 from pokemon_names.sources.base import Deployment
 from pokemon_names.sources.http import Http
 from pokemon_names.sources.sqs import SqsBatch
-from tests.conftest import EVENTS, load, sample
+from tests.conftest import EVENTS, sample
+from tests.sources.conftest import environment
 from tests.tools.invoke import Context
-from tests.tools.pokeapi import PokeAPI, serving
 
 SAMPLES = [path.stem for path in EVENTS.glob("*.json")]
 NOTHING = object()
@@ -91,10 +91,9 @@ any_event = (
 @pytest.fixture(scope="module")
 def app() -> Iterator[ModuleType]:
     """Load one Lambda environment for all examples, in which a range has at most three numbers."""
-    with pytest.MonkeyPatch.context() as monkeypatch, serving(PokeAPI()) as port:
-        url = f"http://127.0.0.1:{port}/api/v2"
+    with pytest.MonkeyPatch.context() as monkeypatch, environment(MAX_NUMBERS="3") as app:
         monkeypatch.setattr(logging.Handler, "handleError", raise_log_error)
-        yield load(monkeypatch, POKEAPI_URL=url, MAX_NUMBERS="3")
+        yield app
 
 
 def raise_log_error(_: logging.Handler, record: logging.LogRecord) -> None:

@@ -1,3 +1,5 @@
+"""What a request may have, and what the message says of any other."""
+
 from typing import Any
 
 import pytest

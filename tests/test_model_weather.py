@@ -20,9 +20,12 @@ from tests.conftest import http_event
 from tests.tools.environment import POLICY
 from tests.world import DOWN, FINAL, GOOD, LIST, NAMES, NUMBERS, POISON, SILENT, World, sqs_event
 
-EXAMPLES = 25  # in `make test`
-STEPS = 15
+EXAMPLES = 8  # in `make test`
+STEPS = 12
+# What only a timeout ends is for `make fuzz`: on a busy machine, a good answer may take as long.
+HAS_TIMEOUTS = not settings().derandomize
 MARGIN = 2.0  # seconds of an invocation that are not for fetching
+STALL = 5.0  # seconds that a busy machine may add, less than a silence lasts
 SLOW_MS = 180  # a request that may have timed out
 MINUTES = 300
 DAY = 24 * 60 * 60
@@ -53,6 +56,7 @@ MEANINGS = {
 }
 
 KINDS = st.sampled_from([*GOOD, *DOWN])
+ENDS = st.sampled_from(["close", "reset", *(["forget"] if HAS_TIMEOUTS else [])])
 POISONS = st.sampled_from(POISON)
 TIMES = st.sampled_from([0, 1, 2, math.inf])
 RANGES = st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=5, unique=True)
@@ -116,7 +120,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.world.turn(kind)
         self.sky.delay = self.world.service.delay = 0.01 if is_slow else 0.0
         self.sky.change_after = math.inf
-        if later:
+        if later and (HAS_TIMEOUTS or kind != "silence"):
             self.sky.change_after, later_kind = later
             self.sky.changed_kind = later_kind
             self.sky.change = lambda: self.world.turn(later_kind)
@@ -144,7 +148,7 @@ class FunctionInWeather(RuleBasedStateMachine):
             self.sky.poison = {}
         self.sky.poison[number] = (kind, has_slash)
 
-    @rule(how=st.sampled_from(["close", "reset", "forget"]), freezes=st.booleans())
+    @rule(how=ENDS, freezes=st.booleans())
     def end_connections(self, how: str, *, freezes: bool) -> None:
         """End all connections, while the process is frozen or not: then until the next event."""
         self.is_undisturbed = False
@@ -152,11 +156,7 @@ class FunctionInWeather(RuleBasedStateMachine):
             self.world.freeze()
         self.world.end_connections(how)
 
-    @rule(
-        how=st.sampled_from(["close", "reset", "forget"]),
-        freezes=st.booleans(),
-        after=st.integers(1, 4),
-    )
+    @rule(how=ENDS, freezes=st.booleans(), after=st.integers(1, 4))
     def end_connections_later(self, how: str, after: int, *, freezes: bool) -> None:
         """Do the same after some requests."""
 
@@ -366,7 +366,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.in_all = self.world.count()
         self.requests = self.in_all - before
         assert self.requests <= sum(map(self.most, expected)) * (seconds > MARGIN)
-        assert answer["seconds"] < seconds
+        assert answer["seconds"] < seconds + STALL
         assert answer["tasks"] == []
         reply = answer["reply"]
         assert isinstance(reply, dict)
@@ -509,6 +509,7 @@ def test_every_reply_is_as_the_weather_allows(
     if profile.derandomize:
         profile = settings(profile, max_examples=EXAMPLES)
     with ExitStack() as stack:
-        world = World(stack, tmp_path / "log", tls if is_http2 else None)
+        log = tmp_path / "log"
+        world = World(stack, log, tls if is_http2 else None, has_timeouts=HAS_TIMEOUTS)
         machine: Any = partial(FunctionInWeather, world)
         run_state_machine_as_test(machine, settings=profile)

@@ -1,3 +1,5 @@
+"""Range expressions, parsed and formatted."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""What a report says of the results."""
+
 import pytest
 
 from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, Found

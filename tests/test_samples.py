@@ -2,13 +2,19 @@
 
 import json
 import re
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pokemon_names.model import InvalidRequest
+from pokemon_names import sources
+from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.sources.base import Deployment
 from tests.conftest import EVENTS, NAMES, Handle, ReadReports, header_of, http_event, sample
-from tests.test_openapi import TIME
+from tests.sources.conftest import environment_with_bucket
+from tests.tools.invoke import Context
+from tests.views.test_openapi import TIME
 
 README = (EVENTS / "README.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(.+)\.json` \| .+ \| (.+) \| .*\|$", re.MULTILINE)
@@ -52,9 +58,30 @@ ASYNCHRONOUS = {
     "eventbridge": [[*FIRST_THREE, "mew"]],
     "eventbridge-s3": [FIRST_THREE, ["mew"]],
     "failure-record": [[*FIRST_THREE, "mew"]],
-    "scheduler": [list(NAMES.values())],
+    "scheduler": [FIRST_THREE],
 }
 TASKS = {"states-plan", "states-fetch", "states-merge"}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[ModuleType, Any]]:
+    """Yield one environment for all samples, and its bucket; the first names are known there."""
+    with environment_with_bucket() as (app, bucket):
+        app.handler({"range": "1-150", "strategy": "index"}, Context())
+        yield app, bucket
+
+
+@pytest.fixture
+def bucket(shared: tuple[ModuleType, Any]) -> Any:
+    _, bucket = shared
+    bucket.objects.delete()
+    return bucket
+
+
+@pytest.fixture
+def warm(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001  emptied
+    app, _ = shared
+    return lambda event: app.handler(event, Context())
 
 
 def test_every_sample_is_a_test_case() -> None:
@@ -86,9 +113,9 @@ def without_times(value: Any) -> str:
 
 
 @pytest.mark.parametrize("name", HTTP)
-def test_http(handle: Handle, name: str) -> None:
+def test_http(warm: Handle, name: str) -> None:
     status, content_type, names = HTTP[name]
-    reply = handle(sample(name))
+    reply = warm(sample(name))
     assert reply["statusCode"] == status
     assert header_of(reply, "Content-Type") == content_type
     assert header_of(reply, "Vary") == "Accept"
@@ -100,9 +127,9 @@ def test_http(handle: Handle, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIRECT)
-def test_direct(handle: Handle, name: str) -> None:
+def test_direct(warm: Handle, name: str) -> None:
     count, last, failed = DIRECT[name]
-    report = handle(sample(name))
+    report = warm(sample(name))
     assert list(report) == FIELDS
     assert report["count"] == len(report["names"]) == count
     assert report["names"][-1] == last
@@ -111,17 +138,17 @@ def test_direct(handle: Handle, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_a_direct_caller_can_catch_invalid_request_by_its_name(handle: Handle, name: str) -> None:
+def test_a_direct_caller_can_catch_invalid_request_by_its_name(warm: Handle, name: str) -> None:
     message = r"^range: got '1-x', allowed: up to 1,500 numbers"
     with pytest.raises(InvalidRequest, match=message) as caught:
-        handle(sample(name))
+        warm(sample(name))
     assert type(caught.value).__name__ == "InvalidRequest"
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str) -> None:
+def test_queue(warm: Handle, read_reports: ReadReports, name: str) -> None:
     names, failed = QUEUES[name]
-    reply = handle_with_bucket(sample(name))
+    reply = warm(sample(name))
     assert reply == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
     stored = read_reports()
     refused = [key for key, report in stored.items() if "error" in report]
@@ -130,9 +157,7 @@ def test_queue(handle_with_bucket: Handle, read_reports: ReadReports, name: str)
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_asynchronous(
-    handle_with_bucket: Handle, read_reports: ReadReports, bucket: Any, name: str
-) -> None:
+def test_asynchronous(warm: Handle, read_reports: ReadReports, bucket: Any, name: str) -> None:
     names = ASYNCHRONOUS[name]
     event = sample(name)
     if name == "eventbridge-s3":
@@ -140,44 +165,31 @@ def test_asynchronous(
         put = bucket.put_object(Key=key, Body='{"range": "1-3"}\n{"range": "151"}\n')
         event["detail"]["bucket"]["name"] = bucket.name
         event["detail"]["object"]["etag"] = put.e_tag.strip('"')
-    reply = handle_with_bucket(event)
+    if name == "scheduler":
+        event["detail"]["range"] = "1-3"  # and all of them in the next test
+    reply = warm(event)
     assert [report["complete"] for report in reply["reports"]] == [True] * len(names)
     assert [report["names"] for report in read_reports().values()] == names
 
 
-def test_tasks(handle_with_bucket: Handle, read_reports: ReadReports) -> None:
-    plan = handle_with_bucket(sample("states-plan"))
+def test_the_schedule_is_for_every_name_anew() -> None:
+    (job,) = sources.detect(sample("scheduler"), Deployment()).jobs()
+    assert isinstance(job.request, Request)
+    assert job.request.numbers == tuple(NAMES)
+    assert job.request.fresh is True
+
+
+def test_tasks(warm: Handle, read_reports: ReadReports) -> None:
+    plan = warm(sample("states-plan"))
     assert plan["request"] == {"range": "1-1025,10001-10326", "strategy": "gather", "fresh": False}
     assert plan["folder"] == "runs/every-name-2026-11-22/20261122T220000.000000Z"
     assert plan["chunks"] == {"key": f"{plan['folder']}/chunks.json", "count": 20}
-    chunk = handle_with_bucket(sample("states-fetch"))
+    chunk = warm(sample("states-fetch"))
     assert chunk["complete"] is True
     assert chunk["count"] == 67
-    merged = handle_with_bucket(sample("states-merge"))
+    merged = warm(sample("states-merge"))
     assert merged["count"] == 67
     assert merged["failures"] == {"chunk": 1284}
     assert merged["enough"] is False
     (report,) = read_reports().values()
     assert list(report) == FIELDS
-
-
-@pytest.mark.parametrize(
-    ("event", "shown"),
-    [(None, "null"), ([], "[]"), ("1-150", "1-150"), (151, "151"), (True, "true")],
-)
-def test_an_event_that_is_no_object_is_invalid(handle: Handle, event: Any, shown: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        handle(event)
-    assert str(caught.value) == f"event: got '{shown}', allowed: a JSON object"
-
-
-@pytest.mark.parametrize("context", [None, "x", {}, {"accountId": "1"}])
-def test_a_request_context_alone_is_no_http_request(handle: Handle, context: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"^requestContext: got .*, allowed: only the fields"):
-        handle({"requestContext": context})
-
-
-def test_only_an_alb_with_multi_value_headers_gets_such_headers(handle: Handle) -> None:
-    assert "headers" not in handle(sample("alb-multi-value"))
-    for name in ("alb", "rest-api", "http-api", "function-url"):
-        assert "multiValueHeaders" not in handle(sample(name))

@@ -1,3 +1,5 @@
+"""The environment variables, and what may be in them."""
+
 import math
 from pathlib import Path
 

@@ -197,9 +197,11 @@ class Server(Http2Server):
 
 
 class World:
-    """The process, its PokeAPI and the relay between them."""
+    """The process, its PokeAPI and the relay between them; its requests time out or not."""
 
-    def __init__(self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None, *, has_timeouts: bool
+    ) -> None:
         self.sky = Sky()
         self.is_http2 = tls is not None
         self.faults = sorted(ANSWERS.keys() - {"404"})  # which is an answer, and no fault
@@ -211,6 +213,8 @@ class World:
             port = stack.enter_context(serving_http2(server, tls))
         else:
             port = stack.enter_context(serving(self.service))
+        if not has_timeouts:
+            self.faults = [fault for fault in self.faults if fault not in SILENT]
         self.relay = Relay(port)
         self._thread = stack.enter_context(start_blocking_portal())
         # A socket that does not listen keeps the port while connections are refused.
@@ -222,7 +226,10 @@ class World:
         host = "https://localhost" if tls else "http://127.0.0.1"
         self._process = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "tests.tools.environment"],
+                [
+                    *(sys.executable, "-W", "error", "-m", "tests.tools.environment"),
+                    *(["timeouts"] if has_timeouts else []),
+                ],
                 cwd=ROOT,
                 env={
                     **os.environ,

@@ -1,7 +1,8 @@
-"""One environment of Lambda whose waits are short, and which says what it has left.
+"""One environment of Lambda whose retries are quick, and which says what it has left.
 
-Each line of stdin is the name of a function here with its arguments, and each of stdout what it
-returns; everything else goes to stderr.
+Its requests time out soon with the argument `timeouts`, and without it as good as never. Each line
+of stdin is the name of a function here with its arguments, and each of stdout what it returns;
+everything else goes to stderr.
 """
 
 import asyncio
@@ -31,14 +32,21 @@ if TYPE_CHECKING:
 POLICY = Policy(
     shared_retries=12, first_delay=0.001, max_delay=0.002, first_pause=0.001, max_pause=0.002
 )
-LIMITS = Limits(read_timeout=0.3, ping_interval=0.1, ping_timeout=0.1)
+SHORT = Limits(read_timeout=0.3, ping_interval=0.1, ping_timeout=0.1)
+LONG = Limits(
+    connect_timeout=60.0,
+    read_timeout=60.0,
+    total_timeout=60.0,
+    ping_interval=60.0,
+    ping_timeout=60.0,
+)
 
 results: list[Any] = []  # of the last invocation's jobs
 tasks: list[str] = []  # that it left in its event loop
 
 
-def prepare() -> None:
-    """Give the app clients that wait less, and keep what an invocation does not reply."""
+def prepare(limits: Limits) -> None:
+    """Give the app clients with these limits, and keep what an invocation does not reply."""
     from pokemon_names import app  # noqa: PLC0415  its logger uses the stdout that it finds
 
     run_jobs = app._run_jobs  # noqa: SLF001
@@ -50,7 +58,7 @@ def prepare() -> None:
         return results
 
     vars(app)["_run_jobs"] = watch_jobs
-    vars(app)["clients"] = Clients(app.settings.pokeapi_url, app.settings.max_body_bytes, LIMITS)
+    vars(app)["clients"] = Clients(app.settings.pokeapi_url, app.settings.max_body_bytes, limits)
 
 
 def begin() -> int:
@@ -122,7 +130,7 @@ if __name__ == "__main__":
     replies = sys.stdout
     functions: dict[str, Callable[..., Any]] = {"begin": begin, "invoke": invoke, "left": left}
     with contextlib.redirect_stdout(sys.stderr):
-        prepare()
+        prepare(SHORT if "timeouts" in sys.argv else LONG)
         for line in sys.stdin:
             name, arguments = json.loads(line)
             print(json.dumps(functions[name](**arguments)), file=replies, flush=True)

@@ -28,15 +28,20 @@ def answer(
 ) -> dict[str, Any]:
     """Return the handler's reply to an event."""
     with environment_of(options) as variables:
-        done = subprocess.run(
-            INVOKE,
-            input=json.dumps(event),
-            env=variables | environment,
-            stdout=subprocess.PIPE,
-            stderr=log_of(options),
-            text=True,
-            check=True,
-        )
+        return invoke(event, variables | environment, log_of(options))
+
+
+def invoke(event: Mapping[str, Any], variables: Mapping[str, str], log: int) -> dict[str, Any]:
+    """Return the handler's reply, from a process that has these environment variables."""
+    done = subprocess.run(
+        INVOKE,
+        input=json.dumps(event),
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        check=True,
+    )
     reply: dict[str, Any] = json.loads(done.stdout)
     return reply
 

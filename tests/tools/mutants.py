@@ -48,11 +48,14 @@ def main() -> None:
     left = [change for change in unnoticed if change not in equivalent]
     for found in left:
         print(found)
+    stale = [one for one in equivalent if fnmatch(name_of(one), pattern) and is_stale(one)]
+    for found in sorted(stale):
+        print(f"{EQUIVALENT.name} has what is not in the source: {found}")
     print(
         f"{len(outcomes):,} mutants: {len(outcomes) - len(unnoticed):,} noticed, "
         f"{len(unnoticed) - len(left):,} equivalent, {len(left):,} not noticed"
     )
-    sys.exit(bool(left))
+    sys.exit(bool(left or stale))
 
 
 def module(given: str) -> str:
@@ -81,6 +84,22 @@ def change(mutant: str) -> str:
         elif line.startswith("+"):
             added += line[1:].split()
     return f"{function(mutant)}: {' '.join(removed)} => {' '.join(added)}"
+
+
+def name_of(change: str) -> str:
+    """Return the full name of the function that an entry of equivalent.toml changes."""
+    return f"{PACKAGE.name}.{change.partition(': ')[0]}"
+
+
+def is_stale(change: str) -> bool:
+    """Return whether the source has no such function, or not the text that is changed in it."""
+    place, _, lines = change.partition(": ")
+    removed, _, _ = lines.partition(" => ")
+    *modules, name = place.split(".")
+    paths = [PACKAGE / "/".join(modules[:count]) for count in range(1, len(modules) + 1)]
+    files = [path / "__init__.py" for path in paths] + [path.with_suffix(".py") for path in paths]
+    text = " ".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
+    return f"def {name}(" not in text or removed not in " ".join(text.split())
 
 
 def own_name(mutant: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
@@ -222,6 +223,7 @@ def serving(
 async def _run(
     service: PokeAPI, listening: socket.socket, ssl_context: SSLContext | None
 ) -> AsyncIterator[int]:
+    sys.settrace(None)  # coverage would trace this thread, too
     await service.runner.setup()
     await service.listen(listening, ssl_context)
     yield listening.getsockname()[1]

@@ -1,0 +1,384 @@
+"""The stack in moto, with the real handler behind it and the local PokeAPI behind that.
+
+Where moto stops and AWS goes on, the test plays AWS's part: Lambda, with one environment and its
+queue of asynchronous events; and the poller of an event source mapping, because moto's own deletes
+the messages that a reply reports as failed.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from pokemon_names.fetching.policy import Policy
+from pokemon_names.stores import s3 as store
+from tests.conftest import NAMES, REGION, LoadApp, ReadReports, account, reports_in
+from tests.tools.pokeapi import PokeAPI, answers
+
+if TYPE_CHECKING:
+    from moto.core.config import DefaultConfig
+
+    from tests.deploy.aws import Lambda
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Tried to parse AWS"),  # what is in stack.NOT_IN_MOTO
+    pytest.mark.xdist_group("moto"),
+]
+
+ACCOUNT = "123456789012"
+TIMING = [
+    "total_ms",
+    "p50_ms",
+    "p95_ms",
+    "max_ms",
+    "requests",
+    "retries",
+    "cached",
+    "stale",
+    "listed",
+    "bytes",
+]
+MOTO: "DefaultConfig" = {
+    "stepfunctions": {"execute_state_machine": True},
+    "lambda": {"use_docker": False},
+}
+
+Made = Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Made]:
+    """Deploy the stack once, and yield its resources' names."""
+    from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415  as stack is
+
+    from tests.deploy import stack  # noqa: PLC0415  it says why
+
+    with account(MOTO):
+        made = stack.deploy()
+        boto3.client("sns").subscribe(
+            TopicArn=made["Topic"],
+            Protocol="lambda",
+            Endpoint=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{made['PokemonNames']}",
+        )
+        boto3.client("s3").put_bucket_notification_configuration(
+            Bucket=made["Bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        # CloudFormation makes state machines of another backend of moto's, which do not run.
+        backend = stepfunctions_backends[ACCOUNT][REGION]
+        machine = backend.describe_state_machine(made["EveryName"])
+        boto3.client("stepfunctions").create_state_machine(
+            name=machine.name, definition=machine.definition, roleArn=machine.roleArn
+        )
+        client = boto3.client("lambda")
+        for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+            client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        yield made
+
+
+@pytest.fixture
+def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> Iterator["Lambda"]:
+    """Lead moto's calls to the handler; afterwards, empty the bucket."""
+    from tests.deploy import aws  # noqa: PLC0415  it says why
+
+    app = load_app(RESULTS_BUCKET=made["Bucket"])
+    monkeypatch.setattr(store, "STORE_TIMEOUT", 60.0)  # the machine may be busy
+    running = aws.Lambda(app, made["Failures"])
+    aws.lead_to(running, monkeypatch)
+    yield running
+    boto3.resource("s3").Bucket(made["Bucket"]).objects.delete()
+
+
+@pytest.fixture
+def read_reports(made: Made) -> ReadReports:
+    return lambda: reports_in(boto3.resource("s3").Bucket(made["Bucket"]))
+
+
+def receive(queue: str) -> list[dict[str, Any]]:
+    received = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    messages: list[dict[str, Any]] = received.get("Messages", [])
+    return messages
+
+
+def queue_length(queue: str) -> int:
+    name = "ApproximateNumberOfMessages"
+    reply = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+    return int(reply["Attributes"][name])
+
+
+def send(queue: str, body: str) -> str:
+    """Send a message, and return its id."""
+    id_: str = boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=body)["MessageId"]
+    return id_
+
+
+def take(queue: str) -> list[Any]:
+    """Receive and delete messages, and return what they say."""
+    messages = receive(queue)
+    for message in messages:
+        boto3.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages]
+
+
+def poll(running: "Lambda", queue: str) -> list[str]:
+    """Do once what an event source mapping does, and return the ids of the messages that failed.
+
+    These can be received again at once.
+    """
+    sqs = boto3.client("sqs")
+    messages = receive(queue)
+    if not messages:
+        return []
+    records = []
+    for message in messages:
+        fields = {"messageId": message["MessageId"], "body": message["Body"]}
+        records.append({"eventSource": "aws:sqs", **fields})
+    reply = running.handle({"Records": records})
+    failed = [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
+    for message in messages:
+        receipt = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
+        if message["MessageId"] in failed:
+            sqs.change_message_visibility(**receipt, VisibilityTimeout=0)
+        else:
+            sqs.delete_message(**receipt)
+    return failed
+
+
+def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
+    made: Made, running: "Lambda", read_reports: ReadReports
+) -> None:
+    queue = made["Requests"]
+    first = send(queue, '{"range": "1"}')
+    second = send(queue, '{"range": "2"}')
+    bad = send(queue, '{"range": "x"}')
+    assert [poll(running, queue) for _ in range(6)] == [*[[bad]] * 5, []]
+    reports = read_reports()
+    assert reports[f"results/sqs/{first}.json"]["names"] == ["bulbasaur"]
+    assert reports[f"results/sqs/{second}.json"]["names"] == ["ivysaur"]
+    assert reports[f"results/sqs/{bad}.json"]["field"] == "body.range"
+    assert take(made["DeadRequests"]) == [{"range": "x"}]
+
+
+def test_a_message_with_a_retryable_failure_comes_again_alone(
+    made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
+) -> None:
+    ivysaur = answers.json('{"name": "ivysaur"}')
+    pokeapi.answers[2] = answers.first(answers.status(400), answers.status(400), then=ivysaur)
+    pokeapi.answers[PokeAPI.LIST] = answers.status(400)
+    queue = made["Requests"]
+    send(queue, '{"range": "1-3"}')
+    send(queue, '{"range": "4-6"}')
+    assert [len(poll(running, queue)) for _ in range(3)] == [1, 0, 0]
+    assert [report["complete"] for report in read_reports().values()] == [True, True]
+    # Number 2 is sent by both spellings of its path, and then once more.
+    assert pokeapi.requests == 7 + 1 + Policy().max_list_attempts
+    assert take(made["DeadRequests"]) == []
+
+
+def test_a_published_notification(made: Made, running: "Lambda", read_reports: ReadReports) -> None:
+    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "151"}')
+    running.run()
+    assert [report["names"] for report in read_reports().values()] == [["mew"]]
+
+
+def test_an_event_on_the_bus(running: "Lambda", read_reports: ReadReports) -> None:
+    event = {"DetailType": "NamesWanted", "Detail": '{"range": "151"}'}
+    entries = [{**event, "Source": source} for source in ("pokemon-names", "somebody-else")]
+    boto3.client("events").put_events(Entries=entries)
+    running.run()
+    assert [report["names"] for report in read_reports().values()] == [["mew"]]
+
+
+def test_an_object_with_requests(made: Made, running: "Lambda", read_reports: ReadReports) -> None:
+    s3 = boto3.client("s3")
+    for key in ("requests/two.jsonl", "elsewhere/two.jsonl"):
+        s3.put_object(Bucket=made["Bucket"], Key=key, Body='{"range": "151"}\n{"range": "1"}\n')
+    running.run()
+    assert [report["names"] for report in read_reports().values()] == [["mew"], ["bulbasaur"]]
+
+
+def test_events_whose_attempts_all_fail_are_tried_again_once_somebody_says_so(
+    made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
+) -> None:
+    pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
+    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
+    running.run()
+    (report,) = read_reports().values()
+    assert report["names"] == ["bulbasaur", "venusaur"]
+    assert queue_length(made["Failures"]) == 1
+    assert len(poll(running, made["Failures"])) == 1
+    pokeapi.answers = {}
+    assert poll(running, made["Failures"]) == []
+    (report,) = read_reports().values()
+    assert report["names"] == ["bulbasaur", "ivysaur", "venusaur"]
+    assert queue_length(made["Failures"]) == 0
+
+
+def test_a_bad_event_is_refused_at_its_first_attempt(
+    made: Made, running: "Lambda", read_reports: ReadReports
+) -> None:
+    boto3.client("sns").publish(TopicArn=made["Topic"], Message="no request")
+    running.run()
+    (refusal,) = read_reports().values()
+    assert (refusal["error"], refusal["field"]) == ("InvalidRequest", "Message")
+    assert running.calls.total() == 1
+    assert queue_length(made["Failures"]) == 0
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let moto's retries wait for nothing, and return the seconds that they would have waited."""
+    from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
+
+    waits: list[float] = []
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=waits.append))
+    return waits
+
+
+def execute(machine: str, name: str, **request: Any) -> dict[str, Any]:
+    """Run a state machine to its end, and return the description of its execution."""
+    states = boto3.client("stepfunctions")
+    started = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(request))
+    return dict(states.describe_execution(executionArn=started["executionArn"]))
+
+
+def items_of_map(execution: dict[str, Any]) -> tuple[int, int]:
+    """Return how many chunks succeeded, and how many failed."""
+    states = boto3.client("stepfunctions")
+    (run,) = states.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]
+    counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+    return counts["succeeded"], counts["failed"]
+
+
+def cause_of(execution: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary that the cause ends with, once it has told that a redrive is useless."""
+    advice, brace, summary = execution["cause"].partition("{")
+    assert "start a new execution" in advice
+    report: dict[str, Any] = json.loads(brace + summary)
+    return report
+
+
+def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
+    made: Made,
+    running: "Lambda",
+    read_reports: ReadReports,
+    pokeapi: PokeAPI,
+    waits: list[float],
+) -> None:
+    venusaur = answers.json('{"name": "venusaur"}')
+    pokeapi.answers[3] = answers.first(answers.status(400), answers.status(400), then=venusaur)
+    pokeapi.answers[PokeAPI.LIST] = answers.status(400)
+    running.deaths = {"4.json": 1, "7.json": 99}
+    execution = execute(made["EveryName"], "all", range="1-8,10001-10002")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert items_of_map(execution) == (9, 1)
+    report = read_reports()["results/states/all.json"]
+    assert report["names"] == [NAMES[number] for number in (*range(1, 8), 10001, 10002)]
+    (failure,) = report["failures"]
+    assert (failure["number"], failure["reason"]) == (8, "chunk")
+    assert report["range"] == "1-8,10001-10002"
+    assert report["strategy"] == "gather"
+    assert report["complete"] is False
+    assert report["count"] == 9
+    assert list(report["timing"]) == TIMING
+    assert {key: calls for key, calls in running.calls.items() if calls > 1} == {
+        "2.json": 2,
+        "4.json": 2,
+        "7.json": 4,
+    }
+    assert len(waits) == 5
+    output = json.loads(execution["output"])
+    assert output["key"] == "results/states/all.json"
+    assert output["count"] == 9
+    assert output["failures"] == {"chunk": 1}
+
+
+def test_where_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
+    made: Made,
+    running: "Lambda",
+    read_reports: ReadReports,
+    pokeapi: PokeAPI,
+    waits: list[float],
+) -> None:
+    """A chunk that is throttled for good fails, one that lacks a name at its last attempt not."""
+    running.throttles = Counter({"0.json": 9})
+    for number in (PokeAPI.LIST, 3):
+        pokeapi.answers[number] = answers.status(403)
+    execution = execute(made["EveryName"], "many", range="1-3")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "TooManyFailed"
+    assert items_of_map(execution) == (2, 1)
+    assert len(waits) == 8 + 3
+    assert running.calls == {"plan": 1, "1.json": 1, "2.json": 4, "merge": 1}
+    assert cause_of(execution)["failures"] == {"chunk": 1, "bad_status": 1}
+    assert cause_of(execution)["key"] == "results/states/many.json"
+    report = read_reports()["results/states/many.json"]
+    assert report["names"] == ["ivysaur"]
+    failures = [(failure["number"], failure["reason"]) for failure in report["failures"]]
+    assert failures == [(1, "chunk"), (3, "bad_status")]
+
+
+def test_a_throttled_task_has_attempts_beside_those_of_one_that_fails(
+    made: Made, running: "Lambda", waits: list[float]
+) -> None:
+    running.throttles = Counter({"plan": 8, "0.json": 8, "merge": 8})
+    running.deaths = {"plan": 3, "0.json": 3, "merge": 3}
+    execution = execute(made["EveryName"], "busy", range="1-2")
+    assert execution["status"] == "SUCCEEDED", execution
+    assert running.calls == {"plan": 4, "0.json": 4, "1.json": 1, "merge": 4}
+    assert len(waits) == 3 * (8 + 3)
+
+
+@pytest.mark.usefixtures("running")
+def test_all_that_an_execution_stores_beside_its_report_is_in_one_folder(made: Made) -> None:
+    execution = execute(made["EveryName"], "x", range="1-2")
+    started = execution["startDate"].astimezone(UTC)
+    bucket = boto3.resource("s3").Bucket(made["Bucket"])
+    keys = [listed.key.split("/") for listed in bucket.objects.filter(Prefix="runs/")]
+    ((_, name, folder),) = {tuple(key[:3]) for key in keys}
+    assert name == "x"
+    assert folder.startswith(f"{started:%Y%m%dT%H%M%S}.")
+    files = sorted(key[-1] for key in keys)
+    assert files == ["0.json", "1.json", "chunks.json", "manifest.json"]
+
+
+def test_where_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
+    made: Made, running: "Lambda", read_reports: ReadReports, waits: list[float]
+) -> None:
+    """Moto tolerates any failure, so here the list of chunks is not found and none is fetched."""
+    states = boto3.client("stepfunctions")
+    machine = states.describe_state_machine(stateMachineArn=made["EveryName"])
+    definition = machine["definition"]
+    replacements = {
+        "$.chunks.key": "$.request.range",
+        "States.ExceedToleratedFailureThreshold": "States.ALL",
+    }
+    for old, new in replacements.items():
+        assert old in definition
+        definition = definition.replace(old, new)
+    changed = states.create_state_machine(
+        name="without-chunks", definition=definition, roleArn=machine["roleArn"]
+    )
+    execution = execute(changed["stateMachineArn"], "few", range="1-3")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "TooManyFailed"
+    assert cause_of(execution)["failures"] == {"chunk": 3}
+    report = read_reports()["results/states/few.json"]
+    assert [failure["number"] for failure in report["failures"]] == [1, 2, 3]
+    assert running.calls == {"plan": 1, "merge": 1}
+    assert waits == []
+
+
+def test_a_bad_request_fails_the_execution_with_its_own_error(
+    made: Made, running: "Lambda", waits: list[float]
+) -> None:
+    execution = execute(made["EveryName"], "bad", range="1-x")
+    assert execution["status"] == "FAILED"
+    assert execution["error"] == "InvalidRequest"
+    assert "range: got '1-x', allowed: " in execution["cause"]
+    assert running.calls == {"plan": 1}
+    assert waits == []

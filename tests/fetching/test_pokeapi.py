@@ -1,0 +1,109 @@
+"""PokeAPI's paths, and what is read of its JSON."""
+
+import pytest
+
+from pokemon_names.fetching.pokeapi import LIST_PATHS, POKEMON_PATHS, decode_list, decode_name
+from pokemon_names.http.client import Clients
+from tests.conftest import NAMES
+
+MEW = '{"name": "mew", "url": "https://pokeapi.co/api/v2/pokemon/151/"}'
+NEXT = '"https://pokeapi.co/api/v2/pokemon?offset=1&limit=1"'
+DEEP = "[" * 100_000
+
+
+async def test_each_spelling_of_a_numbers_path_leads_to_its_name(url: str) -> None:
+    clients = Clients(url)
+    for path in POKEMON_PATHS:
+        answer = await clients.get(path.format(25), lambda body: decode_name(body, 25))
+        assert answer.body == "pikachu"
+
+
+async def test_each_spelling_of_the_lists_path_leads_to_all_names(url: str) -> None:
+    clients = Clients(url)
+    for path in LIST_PATHS:
+        assert (await clients.get(path, decode_list)).body == NAMES
+
+
+@pytest.mark.parametrize("paths", [POKEMON_PATHS, LIST_PATHS])
+def test_the_spelling_with_a_slash_which_pokeapi_never_redirects_comes_first(
+    paths: tuple[str, ...],
+) -> None:
+    assert [path.partition("?")[0].endswith("/") for path in paths] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"name": "mew", "id": 151}',
+        '{"name": "mew"}',
+        '{"abilities": [{"name": "x"}], "id": 151, "name": "mew", "order": 1}',
+    ],
+)
+def test_a_name_is_the_one_of_the_body(body: str) -> None:
+    assert decode_name(body.encode(), 151) == "mew"
+
+
+BAD_NAMES = {
+    "not JSON": ("<html>", "JSON is malformed: invalid character (byte 0)"),
+    "empty": ("", "Input data was truncated"),
+    "another JSON": ("[1]", "Expected `object`, got `array`"),
+    "no name": ('{"id": 151}', "Object missing required field `name`"),
+    "another number's": ('{"id": 7, "name": "squirtle"}', "the body is that of number 7"),
+    "no text": ('{"name": 7}', "Expected `str`, got `int` - at `$.name`"),
+    "empty name": ('{"name": ""}', "Expected `str` of length >= 1 - at `$.name`"),
+    "long name": (
+        f'{{"name": "{"x" * 100_001}"}}',
+        "Expected `str` of length <= 100000 - at `$.name`",
+    ),
+    "no UTF-8": (
+        '{"name": "\udcff"}',
+        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ),
+    "nested deeply": (
+        f'{{"abilities": {DEEP}',
+        "maximum recursion depth exceeded while deserializing an object",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_NAMES.values(), ids=BAD_NAMES)
+def test_the_error_says_what_is_wrong_with_the_body_of_a_name(body: str, message: str) -> None:
+    with pytest.raises((ValueError, RecursionError)) as raised:
+        decode_name(body.encode(errors="surrogateescape"), 151)
+    assert str(raised.value) == message
+
+
+def test_a_name_may_have_100_000_characters() -> None:
+    name = "x" * 100_000
+    assert decode_name(f'{{"name": "{name}"}}'.encode(), 151) == name
+
+
+@pytest.mark.parametrize("extra", ["", '"next": null, ', '"count": 2, "next": null, '])
+def test_the_list_has_the_names_by_the_last_part_of_their_urls(extra: str) -> None:
+    listed = f'{{{extra}"results": [{MEW}, {{"name": "pikachu", "url": "/25"}}]}}'
+    assert decode_list(listed.encode()) == {151: "mew", 25: "pikachu"}
+
+
+BAD_LISTS = {
+    "no results": ('{"count": 0}', "Object missing required field `results`"),
+    "empty": ('{"results": []}', "Expected `array` of length >= 1 - at `$.results`"),
+    "cut short": (f'{{"count": 2, "results": [{MEW}]}}', "the list has 1 of 2 Pokémon"),
+    "a page of it": (
+        f'{{"next": {NEXT}, "results": [{MEW}]}}',
+        "Expected `null`, got `str` - at `$.next`",
+    ),
+    "no name": ('{"results": [{"name": "", "url": "/151/"}]}', "Expected `str` of length >= 1"),
+    "no number": ('{"results": [{"name": "mew", "url": "mew"}]}', "Expected `str` matching regex"),
+    "large number": (
+        f'{{"results": [{{"name": "mew", "url": "/{"1" * 10}/"}}]}}',
+        "Expected `str` matching regex",
+    ),
+    "nested deeply": (f'{{"previous": {DEEP}', "maximum recursion depth exceeded"),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BAD_LISTS.values(), ids=BAD_LISTS)
+def test_a_list_that_may_lack_something_is_refused(body: str, message: str) -> None:
+    with pytest.raises((ValueError, RecursionError)) as raised:
+        decode_list(body.encode())
+    assert str(raised.value).startswith(message)

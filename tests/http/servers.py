@@ -1,0 +1,39 @@
+"""One GET by either client, and a server that writes bytes as a test wants them."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from anyio.from_thread import start_blocking_portal
+
+from pokemon_names.http.client import Answer, Clients
+from tests.tools.connections import abort_all, close
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def get(
+    clients: Clients, strategy: str = "gather", path: str = "pokemon/1/", **options: Any
+) -> Answer[Any]:
+    """Send one request, by the client of a strategy, for JSON of any kind."""
+    options = {"decode": json.loads, **options}
+    if strategy == "sync":
+        return await asyncio.to_thread(lambda: clients.get_blocking(path, **options))
+    return await clients.get(path, **options)
+
+
+@contextmanager
+def serving_bytes(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Let a function serve each connection until the block ends, and yield the port."""
+    with start_blocking_portal() as thread:
+        start = partial(asyncio.start_server, serve, "127.0.0.1", ssl=context)
+        server = thread.call(start)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            thread.call(close, server)
+            thread.call(abort_all)

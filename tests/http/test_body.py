@@ -1,0 +1,167 @@
+"""What the body of a response holds, compressed or not, and up to which size."""
+
+import gzip
+
+import httpx
+import pytest
+
+from pokemon_names.http.body import decompress
+from pokemon_names.http.client import Clients
+from pokemon_names.http.errors import GetError, Kind, TooLargeError
+from tests.conftest import both_clients
+from tests.http.servers import get
+from tests.tools.pokeapi import PokeAPI, answers
+
+LIMIT = 4_000_000
+MEW = b'{"name": "mew"}'
+TWO_MEMBERS = gzip.compress(MEW[:7]) + gzip.compress(MEW[7:])
+SPELLINGS = {
+    "gzip": gzip.compress(MEW),
+    "GZIP": gzip.compress(MEW),
+    "x-gzip": gzip.compress(MEW),
+    " Gzip ": TWO_MEMBERS,
+    "X-GZip": gzip.compress(b"") + TWO_MEMBERS + gzip.compress(b""),
+    "identity": MEW,
+    "": MEW,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_legal_spelling_of_gzip_is_accepted(spelling: str) -> None:
+    assert decompress(SPELLINGS[spelling], spelling, LIMIT) == MEW
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [("X-GZip", TWO_MEMBERS), ("", MEW), ("é", MEW)],
+    ids=["compressed", "not compressed", "no ASCII"],
+)
+async def test_the_header_says_whether_a_body_is_compressed(
+    pokeapi: PokeAPI, url: str, strategy: str, coding: str, body: bytes
+) -> None:
+    pokeapi.answers[1] = answers.encoded(coding, body)  # a header that is no ASCII is ignored
+    answer = await get(Clients(url), strategy)
+    assert answer.body == {"name": "mew"}
+
+
+def test_members_of_equal_size_are_all_decompressed() -> None:
+    half = len(MEW) // 2
+    parts = [MEW[:half], MEW[half:-1], MEW[-1:].ljust(half)]
+    body = b"".join(map(gzip.compress, parts))
+    assert decompress(body, "gzip", LIMIT) == b"".join(parts)
+
+
+def test_what_follows_the_last_member_is_ignored() -> None:
+    assert decompress(gzip.compress(MEW) + bytes(8), "gzip", LIMIT) == MEW
+
+
+def test_no_bytes_may_be_compressed() -> None:
+    assert decompress(gzip.compress(b""), "gzip", LIMIT) == b""
+
+
+async def test_a_body_may_be_larger_while_it_is_compressed(pokeapi: PokeAPI, url: str) -> None:
+    body = gzip.compress(MEW, compresslevel=0)
+    pokeapi.answers[1] = answers.encoded("gzip", body)
+    answer = await get(Clients(url, len(body)))
+    assert answer.body == {"name": "mew"}
+
+
+@pytest.mark.parametrize("coding", ["gzip", ""])
+def test_content_may_be_as_large_as_the_limit(coding: str) -> None:
+    body = SPELLINGS[coding]
+    limit = max(len(body), len(MEW))
+    assert decompress(body, coding, limit) == MEW
+    with pytest.raises(TooLargeError, match=f"more than {len(MEW) - 1} bytes"):
+        decompress(body, coding, len(MEW) - 1)
+
+
+def test_a_compressed_body_that_was_cut_at_the_limit_is_too_large() -> None:
+    body = gzip.compress(MEW)
+    with pytest.raises(TooLargeError, match="more than 20 bytes"):
+        decompress(body[:21], "gzip", 20)
+
+
+TOO_LARGE = f"more than {LIMIT} bytes"
+BREAKS_OFF = "the gzip stream breaks off"
+UNREADABLE_BODIES = {
+    "Brotli": (
+        "br",
+        b"\x0b\x07\x80",
+        "the Content-Encoding is br, and only gzip is accepted",
+    ),
+    "Zstandard": (
+        "zstd",
+        b"\x28\xb5\x2f\xfd",
+        "the Content-Encoding is zstd, and only gzip is accepted",
+    ),
+    "deflate": (
+        "deflate",
+        b"\x78\x9c",
+        "the Content-Encoding is deflate, and only gzip is accepted",
+    ),
+    "several": (
+        "gzip, br",
+        gzip.compress(MEW),
+        "the Content-Encoding is gzip, br, and only gzip is accepted",
+    ),
+    "no gzip": (
+        "gzip",
+        MEW,
+        "Error -3 while decompressing data: incorrect header check",
+    ),
+    "empty": (
+        "gzip",
+        b"",
+        BREAKS_OFF,
+    ),
+    "broken off": (
+        "gzip",
+        TWO_MEMBERS[:-1],
+        BREAKS_OFF,
+    ),
+    "large last member": (
+        "gzip",
+        gzip.compress(MEW) + gzip.compress(b" " * LIMIT),
+        TOO_LARGE,
+    ),
+    "broken off at the limit": (
+        "gzip",
+        gzip.compress(b" " * LIMIT)[:-1],
+        BREAKS_OFF,
+    ),
+    "a byte after the limit": (
+        "gzip",
+        gzip.compress(b" " * LIMIT) + gzip.compress(b" "),
+        TOO_LARGE,
+    ),
+    "large first member": (
+        "gzip",
+        gzip.compress(b" " * (LIMIT + 1)) + gzip.compress(MEW),
+        TOO_LARGE,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "detail"), UNREADABLE_BODIES.values(), ids=UNREADABLE_BODIES
+)
+def test_the_error_says_why_a_body_cannot_be_decompressed(
+    coding: str, body: bytes, detail: str
+) -> None:
+    with pytest.raises(httpx.DecodingError) as caught:
+        decompress(body, coding, LIMIT)
+    assert str(caught.value) == detail
+    assert isinstance(caught.value, TooLargeError) == (detail == TOO_LARGE)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("broken off", "unreadable"), ("large last member", "final")]
+)
+async def test_the_answer_says_why_a_body_cannot_be_decompressed(
+    pokeapi: PokeAPI, url: str, name: str, kind: Kind
+) -> None:
+    coding, body, detail = UNREADABLE_BODIES[name]
+    pokeapi.answers[1] = answers.encoded(coding, body)
+    answer = await get(Clients(url))
+    assert answer.error == GetError(kind=kind, reason="bad_body", detail=detail)

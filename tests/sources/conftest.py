@@ -1,0 +1,78 @@
+"""Environments that the tests of a module share, because nothing that they leave there matters."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from aiohttp import web
+
+from pokemon_names.stores import s3
+from tests.conftest import REGION, Handle, account, load
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, serving
+from tests.tools.pokeapi.answers import Answer
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[ModuleType]:
+    """Load the app as one Lambda environment, with a local PokeAPI until the block ends."""
+    with serving(PokeAPI()) as port:
+        variables["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            app = load(monkeypatch, **variables)
+        yield app
+
+
+@contextmanager
+def environment_with_bucket() -> Iterator[tuple[ModuleType, Any]]:
+    """Do the same in an account with a bucket, which is yielded as boto3 has it, too."""
+    with account(), pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 among other tests
+        bucket = boto3.resource("s3").create_bucket(
+            Bucket="pokemon-names", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        with environment(RESULTS_BUCKET=bucket.name) as app:
+            yield app, bucket
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Handle]:
+    """Yield the handler of one environment, which has no bucket."""
+    with environment() as app:
+        yield lambda event: app.handler(event, Context())
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[ModuleType, Any]]:
+    with environment_with_bucket() as shared:
+        yield shared
+
+
+@pytest.fixture
+def bucket(shared: tuple[ModuleType, Any]) -> Any:
+    """Empty the bucket of all tests, and return it."""
+    _, bucket = shared
+    bucket.objects.delete()
+    return bucket
+
+
+@pytest.fixture
+def warm_with_bucket(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001
+    """Return the handler of one environment that has the bucket, which is empty."""
+    app, _ = shared
+    return lambda event: app.handler(event, Context())
+
+
+def together(count: int) -> Answer:
+    """Make an answer that waits until there are so many requests for it."""
+    barrier = asyncio.Barrier(count)
+
+    async def answer(_: web.Request) -> web.Response:
+        await barrier.wait()
+        return web.json_response({"name": "mew"})
+
+    return answer

@@ -1,0 +1,88 @@
+"""What all sources share: jobs that run side by side, and records of events that failed."""
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from pokemon_names.model import InvalidRequest
+from tests.conftest import Handle, LoadApp, sample
+from tests.sources.conftest import together
+from tests.sources.test_sqs import batch, failed_messages
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI, answers
+
+
+def test_jobs_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: LoadApp) -> None:
+    pokeapi.answers = dict.fromkeys(range(1, 9), together(4))
+    pokeapi.delay = 0.02  # for one too many to come
+    app = load_app(MAX_CONCURRENCY="4")
+    bodies = [f'{{"range": "{number}", "strategy": "sequential"}}' for number in range(1, 9)]
+    reply = app.handler(batch(*bodies), Context())
+    assert failed_messages(reply) == []
+    assert pokeapi.most_in_flight == 4
+
+
+def test_blocking_clients_wait_for_the_window_like_all_others(
+    pokeapi: PokeAPI, load_app: LoadApp
+) -> None:
+    pokeapi.delay = 0.02
+    app = load_app(MAX_CONCURRENCY="1")
+    bodies = [f'{{"range": "{number}", "strategy": "sync"}}' for number in range(1, 5)]
+    app.handler(batch(*bodies), Context())
+    assert pokeapi.most_in_flight == 1
+
+
+def test_jobs_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> None:
+    pokeapi.answers = dict.fromkeys([2, 3], answers.hang)
+    app = load_app()
+    app.handler({"range": "1"}, Context())  # so that it is known
+    seconds = app.MARGIN_SECONDS + app.STORE_TIMEOUT + 0.1
+    reply = app.handler(
+        batch('{"range": "1"}', '{"range": "2"}', '{"range": "3"}'), Context(seconds=seconds)
+    )
+    assert failed_messages(reply) == ["m1", "m2"]
+
+
+def test_a_straggler_is_given_up_where_somebody_waits_for_the_reply(
+    pokeapi: PokeAPI, load_app: LoadApp
+) -> None:
+    pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: answers.hang}
+    app = load_app()
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.0)
+    (failure,) = app.handler({"range": "1-3"}, Context())["failures"]
+    assert failure["number"] == 2
+    assert failure["reason"] == "timeout"  # long before the deadline
+
+
+def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
+    pokeapi: PokeAPI, load_app: LoadApp
+) -> None:
+    async def late(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)  # while the fetch looks at least twice whether to go on
+        return web.json_response({"name": "ivysaur"})
+
+    pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: late}
+    app = load_app()
+    vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.0)
+    assert failed_messages(app.handler(batch('{"range": "1-3"}'), Context())) == []
+
+
+def test_a_record_of_an_event_that_failed_stands_for_the_event(warm: Handle) -> None:
+    assert [report["count"] for report in warm(sample("failure-record"))["reports"]] == [4]
+
+
+def test_a_record_may_hold_a_record(warm: Handle) -> None:
+    record = {**sample("failure-record"), "requestPayload": sample("failure-record")}
+    assert [report["count"] for report in warm(record)["reports"]] == [4]
+
+
+@pytest.mark.parametrize("payload", ["1-3", None, [], {"range": 0}])
+def test_a_record_of_a_bad_direct_call_fails(warm: Handle, payload: Any) -> None:
+    record = {**sample("failure-record"), "requestPayload": payload}
+    assert failed_messages(warm(batch(json.dumps(record)))) == ["m0"]
+    with pytest.raises(InvalidRequest):
+        warm(record)

@@ -1,0 +1,479 @@
+"""HTTP requests: paths, queries and methods, in the shapes that AWS has for them."""
+
+import json
+import re
+from html import unescape
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pokemon_names.model import STRATEGIES, InvalidRequest
+from pokemon_names.sources.base import Deployment
+from pokemon_names.sources.http import Http
+from tests.conftest import Handle, LoadApp, header_of, http_event, sample
+from tests.tools.invoke import Context
+from tests.tools.pokeapi import PokeAPI
+
+PATHS = "/, /pokemon, /pokemon/{number}, /race, /race.svg, /openapi.yaml"
+FIELDS = "only the fields range, strategy, fresh, trace"
+RANGES = "up to 1,500 numbers, as in 1-151,10001-10010"
+SOME_STRATEGIES = "some of gather, sequential, sync, index"
+GATHER_AND_INDEX = "gather and index take 1,500"
+
+HTML = "text/html; charset=utf-8"
+PROBLEM = "application/problem+json"
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+PUBLIC = "public, max-age=86400"
+PRIVATE = "private, max-age=86400"
+
+WARM_UP = 1  # request of each client, before a race
+
+
+def shaped_event(shape: str, path: str, method: str = "GET", **query: str) -> dict[str, Any]:
+    """Return the event that a sample's kind of API makes of a request."""
+    event = sample(shape)
+    if "rawPath" in event:
+        event["rawPath"] = path
+        event["requestContext"]["http"]["method"] = method
+    else:
+        event["path"] = path
+        event["httpMethod"] = method
+    event["queryStringParameters"] = query
+    event.pop("multiValueQueryStringParameters", None)
+    return event
+
+
+def add_header(event: dict[str, Any], name: str, value: str) -> None:
+    if "headers" in event:
+        event["headers"][name] = value
+    if "multiValueHeaders" in event:
+        event["multiValueHeaders"][name] = [value]
+
+
+def links_in(reply: dict[str, Any]) -> list[str]:
+    """Return the links to other pages."""
+    return re.findall('href="([^"#]+)"', reply["body"])
+
+
+def get_json(handle: Handle, path: str, **query: str) -> Any:
+    return json.loads(handle(http_event(path, **query))["body"])
+
+
+def test_without_a_range_the_first_150(warm: Handle) -> None:
+    get_json(warm, "/pokemon", range="1-150", strategy="index")
+    event = http_event("/pokemon")
+    del event["queryStringParameters"]
+    body = json.loads(warm(event)["body"])
+    assert body["range"] == "1-150"
+    assert body["count"] == 150
+
+
+def test_the_query_may_have_every_field(warm: Handle) -> None:
+    query = {"range": "1-2", "strategy": "sync", "fresh": "true", "trace": "true"}
+    body = get_json(warm, "/pokemon", **query)
+    assert body["range"] == "1-2"
+    assert body["strategy"] == "sync"
+    assert body["names"] == ["bulbasaur", "ivysaur"]
+    assert [attempt["number"] for attempt in body["trace"]] == [1, 2]
+
+
+def test_by_index_all_names_are_listed_but_those_that_are_cached(handle: Handle) -> None:
+    get_json(handle, "/pokemon", range="1-2")
+    timing = get_json(handle, "/pokemon", range="1-5,1026", strategy="index")["timing"]
+    assert timing["cached"] == 2
+    assert timing["listed"] == 3
+
+
+def test_the_trace_comes_on_demand(handle: Handle) -> None:
+    assert "trace" not in get_json(handle, "/pokemon", range="1-2")
+    body = get_json(handle, "/pokemon", range="1-3", trace="true")
+    assert [attempt["number"] for attempt in body["trace"]] == [3]  # the others are cached
+
+
+@pytest.mark.parametrize(
+    "path", ["/pokemon/151/", "/prod/pokemon/151", "//pokemon/151", "/pokemon/%31%35%31"]
+)
+def test_a_path_may_be_spelled_in_several_ways(warm: Handle, path: str) -> None:
+    event = http_event(path)
+    event["requestContext"]["stage"] = "prod"
+    assert json.loads(warm(event)["body"])["names"] == ["mew"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "path"),
+    [
+        ("http-api", "/v1/pokemon/151"),
+        ("rest-api", "/v1/pokemon/151/"),
+        ("alb", "/a/b/pokemon/151"),
+    ],
+)
+def test_a_base_path_may_stand_before_the_path(warm: Handle, shape: str, path: str) -> None:
+    assert json.loads(warm(shaped_event(shape, path))["body"])["names"] == ["mew"]
+
+
+@given(
+    base_path=st.lists(st.sampled_from(["", "v1", "prod", "pokemons", "1"])),
+    number=st.integers(1, 1500),
+)
+def test_whatever_stands_before_it_the_path_means_the_same(
+    base_path: list[str], number: int
+) -> None:
+    path = "/".join(["", *base_path, "pokemon", str(number)])
+    source = Http.from_event(http_event(path), Deployment())
+    assert source
+    assert source.event.route == ["pokemon", str(number)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs",
+        "/v1",
+        "/v1/",
+        "/v1/pokemons",
+        "/production",
+        "/prod/docs",
+        "/pokemon/1/2",
+        "/pokemon/pokemon/1",
+        "/race/1",
+    ],
+)
+def test_any_other_path_is_not_found(warm: Handle, path: str) -> None:
+    event = http_event(path)
+    event["requestContext"]["stage"] = "prod"
+    reply = warm(event)
+    assert reply["statusCode"] == 404
+    assert json.loads(reply["body"])["given"] == path
+
+
+def test_every_link_of_the_documentation_is_served(load_app: LoadApp) -> None:
+    app = load_app()
+    links = links_in(app.handler(http_event("/"), Context()))
+    assert len(links) == len(PATHS.split(", "))  # one is the button's, for the root has none
+    statuses = []
+    for link in links:
+        url = urlsplit(urljoin("/", unescape(link)))
+        event = http_event(url.path, **dict(parse_qsl(url.query)))
+        statuses.append(app.handler(event, Context(seconds=app.MARGIN_SECONDS))["statusCode"])
+    # There is no time for requests, so a 504 is the reply to what would be fetched.
+    assert statuses == [504, 504, 504, 504, 504, 200]
+
+
+@pytest.mark.parametrize("path", ["", "/", "/prod", "/prod/", "/v1/", "/a/b/"])
+def test_the_links_of_the_documentation_keep_the_base_path(warm: Handle, path: str) -> None:
+    event = http_event(path)
+    event["requestContext"] |= {"stage": "prod", "domainPrefix": "names"}
+    base = path.rstrip("/")
+    expected = [f"{base}/{link}" for link in links_in(warm(http_event("/")))]
+    assert [urljoin(path or "/", link) for link in links_in(warm(event))] == expected
+
+
+@pytest.mark.parametrize("path", ["/prod", "/prod/"])
+def test_the_links_of_the_documentation_keep_the_stage_of_a_rest_api(
+    warm: Handle, path: str
+) -> None:
+    event = shaped_event("rest-api", "/")
+    event["requestContext"]["path"] = path
+    assert urljoin(path, links_in(warm(event))[2]) == "/prod/pokemon/151"
+
+
+@pytest.mark.parametrize("shape", ["http-api", "rest-api"])
+def test_the_root_has_the_documentation_behind_a_base_path(warm: Handle, shape: str) -> None:
+    event = shaped_event(shape, "/v1/")
+    event["requestContext"]["domainPrefix"] = "names"  # only a custom domain has base paths
+    reply = warm(event)
+    assert header_of(reply, "Content-Type") == HTML
+    assert "<h2>GET /pokemon/{number}</h2>" in reply["body"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "path", "query"),
+    [
+        ("http-api", "/pokemon", {"range": "1-3"}),
+        ("http-api", "/pokemon", {"range": "x"}),
+        ("http-api", "/race", {"range": "1", "strategies": "index"}),
+        ("http-api", "/", {}),
+        ("http-api", "/docs", {}),
+        ("alb-multi-value", "/pokemon", {"range": "1-3"}),
+    ],
+)
+def test_head_is_answered_as_get_is_without_the_body(
+    warm: Handle, shape: str, path: str, query: dict[str, str]
+) -> None:
+    reply = warm(shaped_event(shape, path, **query))
+    assert reply["body"]
+    assert warm(shaped_event(shape, path, "HEAD", **query)) == {**reply, "body": ""}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"body": '{"range": "25"}', "isBase64Encoded": False},
+        {"body": "eyJyYW5nZSI6ICIyNSJ9", "isBase64Encoded": True},
+        {"body": "no Base64", "isBase64Encoded": True},
+    ],
+)
+def test_a_body_is_ignored(warm: Handle, content: dict[str, Any]) -> None:
+    reply = warm(http_event("/pokemon", range="151") | content)
+    assert json.loads(reply["body"])["names"] == ["mew"]
+    refusal = warm(http_event("/pokemon", method="POST", range="151") | content)
+    assert refusal["statusCode"] == 405
+
+
+def test_only_an_alb_with_multi_value_headers_gets_such_headers(warm: Handle) -> None:
+    assert "headers" not in warm(sample("alb-multi-value"))
+    for name in ("alb", "rest-api", "http-api", "function-url"):
+        assert "multiValueHeaders" not in warm(sample(name))
+
+
+def test_a_race_runs_every_strategy_on_the_same_range(pokeapi: PokeAPI, handle: Handle) -> None:
+    body = get_json(handle, "/race", range="1-3")
+    entries = body["race"]
+    assert body["range"] == "1-3"
+    assert [entry["strategy"] for entry in entries] == list(STRATEGIES)
+    assert {entry["range"] for entry in entries} == {"1-3"}
+    assert len({tuple(entry["names"]) for entry in entries}) == 1
+    assert pokeapi.requests == WARM_UP + WARM_UP + 3 + 3 + 3 + 1
+
+
+def test_a_race_between_some_of_the_strategies(pokeapi: PokeAPI, handle: Handle) -> None:
+    body = get_json(handle, "/race", range="1-3", strategies="index, gather,index")
+    speedups = [(entry["strategy"], entry["speedup"]) for entry in body["race"]]
+    assert speedups == [("gather", None), ("index", None)]
+    assert pokeapi.requests == WARM_UP + 3 + 1
+
+
+def test_a_race_without_a_range_is_one_that_every_strategy_finishes(warm: Handle) -> None:
+    race = get_json(warm, "/race", strategies="index")
+    assert race["range"] == "1-50"
+    assert race["race"][0]["count"] == 50
+
+
+def test_the_picture_of_a_race_shows_new_requests(pokeapi: PokeAPI, handle: Handle) -> None:
+    event = http_event("/race.svg", range="1-3", strategies="gather")
+    requests = []
+    for _ in range(2):
+        handle(event)
+        requests.append(pokeapi.requests)
+    assert requests == [WARM_UP + 3, 2 * (WARM_UP + 3)]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "allowed"),
+    [
+        ("/pokemon", {"strategy": "sync"}, "150 numbers by URL with sync"),
+        ("/pokemon", {"strategy": "sequential"}, "150 numbers by URL with sequential"),
+        ("/race", {}, "75 numbers by URL with sequential and sync"),
+        ("/race", {"strategies": "sync,sequential"}, "75 numbers by URL with sequential and sync"),
+        ("/race", {"strategies": "gather,sync"}, "150 numbers by URL with sync"),
+        ("/race", {"strategies": "sequential,index"}, "150 numbers by URL with sequential"),
+    ],
+)
+def test_the_slow_strategies_take_a_range_that_they_can_finish(
+    warm: Handle, path: str, query: dict[str, str], allowed: str
+) -> None:
+    reply = warm(http_event(path, range="1-151", **query))
+    body = json.loads(reply["body"])
+    assert reply["statusCode"] == 400
+    assert body["field"] == "range"
+    assert body["given"] == "1-151"
+    assert body["allowed"] == f"up to {allowed}; {GATHER_AND_INDEX}"
+    assert body["detail"].endswith("(151 numbers)")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "count"),
+    [
+        ("/pokemon", {"strategy": "sync"}, 3),
+        ("/pokemon", {"strategy": "gather"}, 4),
+        ("/race", {"strategies": "gather,sync"}, 3),
+        ("/race", {"strategies": "sequential,sync"}, 1),
+        ("/race", {"strategies": "gather,index"}, 4),
+    ],
+)
+def test_each_strategy_takes_as_many_numbers_as_the_deployment_allows(
+    load_app: LoadApp, path: str, query: dict[str, str], count: int
+) -> None:
+    app = load_app(MAX_SEQUENTIAL_NUMBERS="3", MAX_NUMBERS="4")
+    for numbers, status in ((count, 200), (count + 1, 400)):
+        event = http_event(path, range=f"1-{numbers}", **query)
+        assert app.handler(event, Context())["statusCode"] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "base"), [("/race", ""), ("/prod/race", "/prod"), ("/prod/race/", "/prod")]
+)
+def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) -> None:
+    event = http_event(path, BROWSER, range="1,3-4", strategies="index,index")
+    assert [urljoin(path, unescape(link)) for link in links_in(warm(event))] == [
+        f"{base}/race.svg?range=1%2C3-4&strategies=index%2Cindex",
+        f"{base}/pokemon?range=1%2C3-4",
+        f"{base}/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "detail"),
+    [
+        (
+            http_event("/docs"),
+            404,
+            f"path: got '/docs', allowed: {PATHS}",
+        ),
+        (
+            http_event("/pokemon/1/moves"),
+            404,
+            f"path: got '/pokemon/1/moves', allowed: {PATHS}",
+        ),
+        (
+            http_event("/pokemons", method="POST"),
+            404,
+            f"path: got '/pokemons', allowed: {PATHS}",
+        ),
+        (
+            http_event("/race", method="PUT"),
+            405,
+            "method: got 'PUT', allowed: GET, HEAD",
+        ),
+        (
+            http_event("/pokemon", limit="3"),
+            400,
+            f"limit: got '3', allowed: {FIELDS}",
+        ),
+        (
+            http_event("/pokemon", range="1-9999"),
+            400,
+            f"range: got '1-9999', allowed: {RANGES} (9,999 numbers, at most 1,500)",
+        ),
+        (
+            http_event("/pokemon", fresh="1"),
+            400,
+            "fresh: got '1', allowed: true or false",
+        ),
+        (
+            http_event("/pokemon/mew"),
+            400,
+            "number: got 'mew', allowed: a number such as 151",
+        ),
+        (
+            http_event("/pokemon/1-3"),
+            400,
+            "number: got '1-3', allowed: a number such as 151",
+        ),
+        (
+            http_event("/pokemon/151", range="1"),
+            400,
+            "range: got '1', allowed: nothing, /pokemon sets it",
+        ),
+        (
+            http_event("/race", strategy="sync"),
+            400,
+            "strategy: got 'sync', allowed: nothing, /race sets it",
+        ),
+        (
+            http_event("/race", strategies=""),
+            400,
+            f"strategies: got '', allowed: {SOME_STRATEGIES}",
+        ),
+        (
+            http_event("/pokemon", strategies="sync"),
+            400,
+            f"strategies: got 'sync', allowed: {FIELDS}",
+        ),
+        (
+            http_event("/race", fresh="true"),
+            400,
+            "fresh: got 'true', allowed: nothing, /race sets it",
+        ),
+    ],
+)
+def test_a_problem_names_the_field_what_came_and_what_is_allowed(
+    warm: Handle, event: dict[str, Any], status: int, detail: str
+) -> None:
+    reply = warm(event)
+    body = json.loads(reply["body"])
+    assert header_of(reply, "Content-Type") == PROBLEM
+    assert reply["statusCode"] == body["status"] == status
+    assert body["type"] == "about:blank"
+    assert body["detail"] == detail
+    assert detail.startswith(f"{body['field']}: got '{body['given']}', allowed: {body['allowed']}")
+
+
+@pytest.mark.parametrize(
+    ("context", "cache_control"),
+    [
+        ({"authorizer": {}}, PUBLIC),
+        ({"authorizer": None}, PUBLIC),
+        ({"identity": {"userArn": None, "apiKey": None, "sourceIp": "203.0.113.7"}}, PUBLIC),
+        ({"identity": None}, PUBLIC),
+        ({"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/ash"}}}, PRIVATE),
+        ({"authorizer": {"jwt": {"claims": {"sub": "ash"}, "scopes": None}}}, PRIVATE),
+        ({"authorizer": {"principalId": "ash", "integrationLatency": 3}}, PRIVATE),
+        ({"identity": {"userArn": "arn:aws:iam::123456789012:user/ash"}}, PRIVATE),
+        ({"identity": {"apiKey": "secret"}}, PRIVATE),
+        ({"identity": {"clientCert": {"subjectDN": "CN=ash"}}}, PRIVATE),
+        ({"authentication": {"clientCert": {"subjectDN": "CN=ash"}}}, PRIVATE),
+    ],
+)
+def test_a_reply_to_a_caller_whom_the_api_knows_is_for_that_caller_alone(
+    warm: Handle, context: dict[str, Any], cache_control: str
+) -> None:
+    event = http_event("/pokemon/151")
+    event["requestContext"] |= context
+    assert header_of(warm(event), "Cache-Control") == cache_control
+
+
+@pytest.mark.parametrize(
+    ("shape", "path", "header"),
+    [
+        ("http-api", "/pokemon/151", "Authorization"),
+        ("http-api", "/pokemon/151", "X-Api-Key"),
+        ("http-api", "/pokemon/151", "X-Amzn-Oidc-Identity"),
+        ("http-api", "/pokemon/151", "X-Amzn-Mtls-Clientcert-Subject"),
+        ("http-api", "/", "Authorization"),
+        ("http-api", "/openapi.yaml", "Authorization"),
+        ("alb-multi-value", "/pokemon/151", "Authorization"),
+    ],
+)
+def test_a_reply_to_a_request_with_credentials_is_for_that_caller_alone(
+    warm: Handle, shape: str, path: str, header: str
+) -> None:
+    event = shaped_event(shape, path)
+    assert header_of(warm(event), "Cache-Control") == PUBLIC
+    add_header(event, header, "secret")
+    assert header_of(warm(event), "Cache-Control") == PRIVATE
+
+
+@pytest.mark.parametrize("shape", ["rest-api", "alb"])
+def test_a_request_without_path_is_for_the_documentation(warm: Handle, shape: str) -> None:
+    event = sample(shape)
+    del event["path"]
+    event["requestContext"].pop("path", None)
+    reply = warm(event)
+    assert reply["statusCode"] == 200
+    assert header_of(reply, "Content-Type") == HTML
+
+
+def test_a_request_without_fields_is_a_wrong_method(warm: Handle) -> None:
+    event = sample("http-api")
+    del event["rawPath"], event["requestContext"]["http"]["method"]
+    reply = warm(event)
+    assert reply["statusCode"] == 405
+    assert json.loads(reply["body"])["given"] == ""
+
+
+def test_a_request_without_method_is_a_wrong_method(warm: Handle) -> None:
+    event = sample("alb")
+    del event["httpMethod"]
+    reply = warm(event)
+    assert reply["statusCode"] == 405
+    assert json.loads(reply["body"])["given"] == ""
+
+
+@pytest.mark.parametrize("context", [None, "x", {}, {"accountId": "1"}])
+def test_a_request_context_alone_is_no_http_request(warm: Handle, context: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^requestContext: got .*, allowed: only the fields"):
+        warm({"requestContext": context})

@@ -1,0 +1,479 @@
+"""What is mistyped on make's command line, or missing on the machine: one line says what to do."""
+
+import importlib
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import chromium
+from tests.conftest import ROOT, Capture, add_program, add_programs
+
+Mistake = Callable[..., str]
+
+MODULES = {"simulate": "simulation"}  # of targets with another name
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """Return a virtual environment in which nothing is to be installed.
+
+    Its programs print PYTHONPATH and their arguments, one a line.
+    """
+    folder = tmp_path / "venv"
+    for part in ("bin", "mutmut/bin"):
+        (folder / part).mkdir(parents=True)
+        add_program(folder / part, "python", 'printf "%s\\n" "$PYTHONPATH" "$@"')
+    for name in ("bin/pip", "run", "test", "mutants"):
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder of programs, to be the whole PATH, with what no machine is without."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    add_programs(folder, "make", "awk", "touch")
+    return folder
+
+
+def seen_by_make(path: Path) -> str:
+    """Return a path from the clone on: VENV may have no space, but the clone's path may."""
+    return os.path.relpath(path, ROOT)
+
+
+def make(
+    environment: Path, *arguments: str, **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """Run make; the variables are those of the environment."""
+    return subprocess.run(
+        ["make", *arguments, f"VENV={seen_by_make(environment)}"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | {name: str(value) for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def options_of(environment: Path, target: str, *variables: str, **exported: object) -> list[str]:
+    """Return what the program of a target gets."""
+    done = make(environment, target, *variables, **exported)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    path, option, module, *options = done.stdout.splitlines()
+    assert path == ("" if target == "pokeapi" else "src")
+    assert (option, module) == ("-m", f"tests.tools.{MODULES.get(target, target)}")
+    return options
+
+
+@pytest.mark.parametrize(
+    ("variable", "line"),
+    [
+        ("range=1-3", "range=1-3: no such variable, write RANGE=1-3."),
+        ("faults=$(x)", "faults=$(x): no such variable, write FAULTS=$(x)."),
+        ("name=mew", "name=mew: no such variable, only ARGS BODIES CONFIG "),
+        ("known=", ": no such variable, only "),  # which one is named depends on make's version
+        ("STRATEGIE=index", "STRATEGIE=index: no such variable, only ARGS BODIES CONFIG "),
+    ],
+)
+def test_an_unknown_variable_is_refused(environment: Path, variable: str, line: str) -> None:
+    done = make(environment, "clean", variable)
+    assert done.stdout == ""
+    (error,) = done.stderr.splitlines()
+    assert line in error
+    assert done.returncode == 2
+    assert environment.exists()
+
+
+ODD = "it's *"  # the shell must not read it
+SERVICE = ["--delay=0.05", "--faults=500=0.1 429=0.1", "--seed=7", "--weather=once=1 cut=9"]
+SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
+
+
+@pytest.mark.parametrize(
+    ("target", "variables", "options"),
+    [
+        ("run", [], ["--delay=0.05", "--", "events/direct.json"]),
+        (
+            "run",
+            [*SERVICE_VARIABLES, "LIVE=1", "LOGS=1", "RANGE=1-3", "STRATEGY=index", "EVENT=a b"],
+            [*SERVICE, "--live", "--logs", "--range=1-3", "--strategy=index", "--", "a b"],
+        ),
+        ("race", [], ["--delay=0.05", "--", "{venv}/race.html"]),
+        (
+            "race",
+            ["DELAY=1", "LIVE=1", "RANGE=1", f"STRATEGIES={ODD}", "OPEN=1", f"TO={ODD}"],
+            ["--delay=1", "--live", "--range=1", f"--strategies={ODD}", "--open", "--", ODD],
+        ),
+        ("serve", [], ["--delay=0.05"]),
+        (
+            "serve",
+            ["HOST=-h", f"PORT={ODD}", *SERVICE_VARIABLES, "LOGS=1"],
+            ["--host=-h", f"--port={ODD}", *SERVICE, "--logs"],
+        ),
+        (
+            "pokeapi",
+            ["HOST=::", "PORT=9000", *SERVICE_VARIABLES, f"BODIES={ODD}"],
+            ["--host=::", "--port=9000", *SERVICE, f"--bodies={ODD}"],
+        ),
+        ("soak", [], ["--", "{venv}/soak.svg"]),
+        (
+            "soak",
+            [f"MINUTES={ODD}", f"SEED={ODD}", f"TO={ODD}"],
+            [f"--minutes={ODD}", f"--seed={ODD}", "--", ODD],
+        ),
+        ("simulate", [f"SEED={ODD}"], [f"--seed={ODD}"]),
+        ("mutants", [f"MODULE={ODD}"], [f"--module={ODD}"]),
+    ],
+)
+def test_variables_are_options_of_the_program(
+    environment: Path, target: str, variables: list[str], options: list[str]
+) -> None:
+    expected = [option.format(venv=seen_by_make(environment)) for option in options]
+    assert options_of(environment, target, *variables) == expected
+
+
+@pytest.mark.parametrize("given", ["1'3", '1"3', "1`3`", "1;3 # *", "-1", "1\\3"])
+def test_whatever_a_variable_contains_reaches_the_program(environment: Path, given: str) -> None:
+    names = ("DELAY", "FAULTS", "SEED", "WEATHER", "RANGE", "STRATEGY", "EVENT")
+    *options, event = options_of(environment, "run", *(f"{name}={given}" for name in names))
+    assert options == [*(f"--{name.lower()}={given}" for name in names[:-1]), "--"]
+    assert event == given
+
+
+def test_a_dollar_is_written_twice_as_always_in_make(environment: Path) -> None:
+    assert "--range=1$3" in options_of(environment, "run", "RANGE=1$$3")
+
+
+def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) -> None:
+    add_program(environment / "bin", "python", f'exec "{sys.executable}" "$@"')
+    done = make(environment, "run", "EVENT=no such.json")
+    assert done.stdout == ""
+    error, makes = done.stderr.splitlines()
+    assert error.startswith("EVENT: got 'no such.json', allowed: a file that holds ")
+    assert makes.endswith("Error 2")
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["race", "STRATEGY=sync"], "STRATEGY is for make run, make race takes STRATEGIES="),
+        (["run", "STRATEGIES=sync"], "STRATEGIES is for make race, make run takes one STRATEGY"),
+    ],
+)
+def test_a_variable_of_another_target_is_refused(
+    environment: Path, arguments: list[str], line: str
+) -> None:
+    done = make(environment, *arguments)
+    (error,) = done.stderr.splitlines()
+    assert f"*** {line}" in error
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("off", ["0", "no", "false", ""])
+def test_a_switch_can_be_off(environment: Path, off: str) -> None:
+    switches = [f"{name}={off}" for name in ("LIVE", "LOGS", "OPEN")]
+    assert options_of(environment, "race", *switches) == options_of(environment, "race")
+
+
+def test_variables_can_come_from_the_environment_but_a_shells_own_host(environment: Path) -> None:
+    options = options_of(environment, "pokeapi", BODIES="b", HOST="laptop")
+    assert options == ["--delay=0.05", "--bodies=b"]
+
+
+def test_make_alone_lists_every_target_in_the_order_of_the_makefile(programs: Path) -> None:
+    done = make(programs, PATH=programs)
+    assert done.stderr == ""
+    *lines, empty, variables = done.stdout.splitlines()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):.*  ## ", makefile, re.MULTILINE)
+    assert [line.split()[1] for line in lines] == targets
+    assert all(re.fullmatch(r"make .{12}  \S.*", line) for line in lines)
+    assert empty == ""
+    assert variables.startswith("Variables follow, as in: make run RANGE=")
+    assert make(programs, "help", PATH=programs).stdout == done.stdout
+
+
+def failure(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line that is printed beside make's own."""
+    line, makes = done.stderr.splitlines()
+    assert re.fullmatch(r"make: \*\*\* .* Error \d+", makes)
+    assert done.stdout == ""
+    return line
+
+
+# Each is a Python that runs the check as if it was another one.
+OLD = "sys.version_info = (3, 10, 13, 'final', 0)"
+WITHOUT_ENSUREPIP = "sys.modules['ensurepip'] = None"
+
+
+def pretending(statement: str) -> str:
+    return f'exec "{sys.executable}" -c "import sys; {statement}; exec(sys.argv[2])" "$@"'
+
+
+@pytest.mark.parametrize(
+    ("target", "script"), [("run", None), ("test", "exit 127"), ("run", pretending(OLD))]
+)
+def test_without_a_python_that_will_do(
+    programs: Path, tmp_path: Path, target: str, script: str | None
+) -> None:
+    if script:
+        add_program(programs, "python3", script)
+    line = failure(make(tmp_path / "venv", target, PATH=programs))
+    assert line == (
+        "Python 3.11 or later is needed, which python3 is not: "
+        "name one, as in make run PYTHON=python3.13"
+    )
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_mistyped_python(tmp_path: Path) -> None:
+    line = failure(make(tmp_path / "venv", "run", "PYTHON=pyhton3"))
+    assert line.startswith("Python 3.11 or later is needed, which pyhton3 is not: ")
+
+
+def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
+    """On Debian and Ubuntu it is a package of its own."""
+    add_program(programs, "python3", pretending(WITHOUT_ENSUREPIP))
+    line = failure(make(tmp_path / "venv", "run", PATH=programs))
+    assert line == "python3 has no venv: on Debian and Ubuntu, apt install python3-venv"
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_virtual_environment_in_a_path_with_a_space(tmp_path: Path) -> None:
+    """Make would take it for several folders, and clean would remove them."""
+    other = tmp_path / "my"
+    other.mkdir()
+    done = make(tmp_path / "my environment", "clean")
+    (error,) = done.stderr.splitlines()
+    assert (
+        f"VENV: got '{seen_by_make(tmp_path)}/my environment', allowed: a path without a space"
+        in error
+    )
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_an_interrupted_installation_left_is_made_anew(programs: Path, tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").touch()
+    left = venv / "half of pip"
+    left.touch()
+    anew = 'case "$1 $2" in "-m venv") echo "$@" >&2; exit 1;; *) exit 0;; esac'
+    add_program(programs, "python3", anew)
+    assert failure(make(venv, "run", PATH=programs)) == f"-m venv --clear {seen_by_make(venv)}"
+
+
+def test_what_cannot_be_installed_is_installed_the_next_time(environment: Path) -> None:
+    (environment / "run").unlink()
+    add_program(environment / "bin", "pip", "echo no route to PyPI; exit 1")
+    done = make(environment, "run")
+    installing, line, makes = done.stderr.splitlines()
+    assert installing == f"Installing into {seen_by_make(environment)}, once …"
+    log = environment / "pip.log"
+    assert line.startswith(
+        f"Installing failed, {seen_by_make(log)} says why. It needs PyPI, Python 3."
+    )
+    assert makes.endswith("Error 1")
+    assert done.stdout == ""
+    assert log.read_text(encoding="utf-8") == "no route to PyPI\n"
+
+    add_program(environment / "bin", "pip", "echo Successfully installed")
+    done = make(environment, "run")
+    assert done.stderr.splitlines() == [installing]
+    assert done.stdout.startswith("src\n-m\ntests.tools.run\n")
+    assert options_of(environment, "run")  # and nothing about an installation
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        (None, "Docker is needed, and is not installed: there is no program docker"),
+        ("exit 1", "Docker is needed, and cannot be reached: start it; `docker info` says more"),
+    ],
+)
+def test_without_docker_nothing_is_installed(
+    programs: Path, tmp_path: Path, script: str | None, line: str
+) -> None:
+    if script:
+        add_program(programs, "docker", script)
+    assert failure(make(tmp_path / "venv", "test-sam", PATH=programs)) == line
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize("target", ["test-browser", "test-sam"])
+def test_without_chromium_no_test_begins(environment: Path, programs: Path, target: str) -> None:
+    add_program(programs, "docker", "exit 0")
+    add_program(environment / "bin", "python", 'echo "$@" >&2; exit 1')
+    done = make(environment, target, PATH=programs)
+    assert failure(done) == "-m tests.chromium"
+
+
+def test_the_browser_tests_need_chromium(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_program(programs, "pgrep", "exit 1")
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(programs))
+    with pytest.raises(SystemExit) as ended:
+        chromium.main()
+    line = "the browser tests need Chromium: `apt-get install chromium`, or "
+    assert str(ended.value).startswith(line)
+
+
+def test_the_browser_tests_need_pgrep(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(SystemExit) as ended:
+        chromium.main()
+    assert str(ended.value) == "the browser tests need pgrep: `apt-get install procps`"
+
+
+@pytest.mark.parametrize("missing", ["taskset", "curl", "h2load"])
+def test_without_a_program_of_the_bench_nothing_is_installed(
+    programs: Path, tmp_path: Path, missing: str
+) -> None:
+    for name in {"nginx", "taskset", "curl", "h2load"} - {missing}:
+        add_program(programs, name, "exit 0")
+    line = failure(make(tmp_path / "venv", "bench", PATH=programs))
+    packages = "nginx util-linux curl nghttp2-client"
+    assert line == f"make bench needs {missing}; Debian: apt install {packages}"
+    assert not (tmp_path / "venv").exists()
+
+
+def test_the_variables_of_the_bench(environment: Path, programs: Path) -> None:
+    for name in ("nginx", "taskset", "curl", "h2load"):
+        add_program(programs, name, "exit 0")
+    variables = ["SMALL=1", f"PAIRS={ODD}", f"BODIES={ODD}"]
+    options = options_of(environment, "bench", *variables, PATH=programs)
+    assert options == ["--small", f"--pairs={ODD}", f"--bodies={ODD}"]
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def mistake(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Mistake:
+    """Return a function that returns the one line that a program prints before it ends."""
+
+    def mistake(module: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        program = importlib.import_module(f"tests.tools.{module}")
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        printed = capsys.readouterr()
+        assert ended.value.code == 2
+        assert printed.out == ""
+        (line,) = printed.err.splitlines()
+        return str(line)
+
+    return mistake
+
+
+RATES = "rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "allowed"),
+    [
+        ("faults", "typo", RATES),
+        ("faults", "flood=1", RATES),
+        ("faults", "500=x", RATES),
+        ("faults", "500=0.6 429=0.6", RATES),
+        ("weather", "fog=1", "NAME=NUMBER of refuse, outage, "),
+        ("weather", "outage=-2", "NAME=NUMBER of refuse, outage, "),
+        ("seed", "1.5", "a whole number, such as 7"),
+        ("delay", "-1", "seconds from 0 on, such as 0.05"),
+        ("delay", "nan", "seconds from 0 on, such as 0.05"),
+        ("delay", "inf", "seconds from 0 on, such as 0.05"),
+        ("delay", "", "seconds from 0 on, such as 0.05"),
+        ("port", "x", "0 to 65535, such as "),
+        ("port", "-1", "0 to 65535, such as "),
+        ("port", "65536", "0 to 65535, such as "),
+        ("host", "-h", "an address of this machine, "),
+        ("host", f"{'a' * 64}.test", "an address of this machine, "),
+        ("host", "192.0.2.1", "an address of this machine, "),
+    ],
+)
+def test_a_mistyped_option(mistake: Mistake, option: str, given: str, allowed: str) -> None:
+    line = mistake("serve", f"--{option}={given}")
+    assert line.startswith(f"{option.upper()}: got {given!r}, allowed: ")
+    assert allowed in line
+
+
+def test_of_several_faults_the_mistyped_one_is_shown(mistake: Mistake) -> None:
+    line = mistake("serve", "--faults=500=0.1 429=-0.1")
+    assert line.startswith("FAULTS: got '429=-0.1', allowed: ")
+
+
+@pytest.mark.parametrize("module", ["pokeapi.__main__", "serve"])
+def test_a_busy_port(mistake: Mistake, busy_port: int, module: str) -> None:
+    line = mistake(module, f"--port={busy_port}")
+    assert line.startswith(f"PORT: got '{busy_port}', allowed: a port that is free, or 0 for any ")
+
+
+def test_a_folder_without_bodies(mistake: Mistake, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        line = mistake("pokeapi.__main__", f"--bodies={folder}")
+        assert line.startswith(f"BODIES: got '{folder}', allowed: a folder of recorded bodies, ")
+
+
+@pytest.mark.parametrize("given", ["x", "0"])
+def test_the_benchs_pairs(mistake: Mistake, given: str) -> None:
+    line = mistake("bench.__main__", f"--pairs={given}")
+    assert line == f"PAIRS: got '{given}', allowed: a whole number from 1 on, such as 5"
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "60.1"])
+def test_the_minutes_of_the_soak(mistake: Mistake, given: str) -> None:
+    line = mistake("soak", f"--minutes={given}", "soak.svg")
+    assert line == f"MINUTES: got '{given}', allowed: minutes from 0 to 60, such as 10"
+
+
+def test_the_module_of_the_mutants(mistake: Mistake) -> None:
+    line = mistake("mutants", "--module=retry")
+    allowed = "a module or a folder in src/pokemon_names, such as fetching/fetcher"
+    assert line == f"MODULE: got 'retry', allowed: {allowed}"
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]", '{"a":' * 100_000])
+def test_an_event_that_is_none(mistake: Mistake, tmp_path: Path, content: str | None) -> None:
+    event = tmp_path / "event.json"
+    if content is not None:
+        event.write_text(content, encoding="utf-8")
+    line = mistake("run", str(event))
+    assert line.startswith(f"EVENT: got '{event}', allowed: a file that holds a JSON object, ")
+    assert "`ls events`" in line
+
+
+def test_an_event_is_no_folder(mistake: Mistake) -> None:
+    line = mistake("run", "events")
+    assert line.startswith("EVENT: got 'events', allowed: a file that holds a JSON object, ")
+
+
+@pytest.mark.parametrize("name", ["race.pdf", "missing/race.html", "folder.html"])
+def test_a_file_that_cannot_be_written(mistake: Mistake, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.html").mkdir()
+    line = mistake("race", str(tmp_path / name))
+    assert line.startswith(f"TO: got '{tmp_path / name}', allowed: a file that can be written, ")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
+
+
+def test_the_file_of_the_soak_is_a_picture(mistake: Mistake) -> None:
+    line = mistake("soak", "soak.html")
+    assert line.startswith("TO: got 'soak.html', allowed: a file that can be written, ")
+
+
+def test_an_option_that_make_does_not_have(mistake: Mistake) -> None:
+    line = mistake("run", "events/direct.json", "--fast")
+    assert line == "unrecognized arguments: --fast"

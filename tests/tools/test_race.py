@@ -1,0 +1,132 @@
+"""What `make race` writes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.tools import race
+from tests.tools.conftest import Call
+
+
+def test_the_race_as_text_and_as_a_page(call: Call, tmp_path: Path) -> None:
+    page = tmp_path / "race.html"
+    done = call(race.main, str(page), "--range", "25,151", "--strategies", "gather,sync")
+    result, strategies, waterfall, last = done.stdout.split("\n\n")
+    assert done.stderr == "Racing gather,sync for 25,151, 27 s at most ...\n"
+    assert done.returncode == 0
+    assert " 2 names in " in result
+    assert [line.split()[0] for line in strategies.splitlines()] == ["gather", "sync"]
+    assert max(map(len, waterfall.splitlines())) <= 80
+    assert last == f"Written to {page}\n"
+    html = page.read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert result in html
+    assert '<li value="25">pikachu</li><li value="151">mew</li>' in html
+    assert 'action="http://127.0.0.1:3000/race"' in html
+
+
+def test_the_picture_alone(call: Call, tmp_path: Path) -> None:
+    picture = tmp_path / "race.svg"
+    done = call(race.main, str(picture), "--range", "1-3", "--strategies", "gather,index")
+    assert done.returncode == 0
+    root = ET.parse(picture)  # noqa: S314  it is our own
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}clipPath"))) >= 1
+
+
+def test_a_race_of_all_strategies_takes_longer_ranges_than_by_url(
+    call: Call, tmp_path: Path
+) -> None:
+    done = call(race.main, str(tmp_path / "race.html"), "--range", "1-80")
+    assert done.stderr == "Racing all strategies for 1-80, 27 s at most ...\n"
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("x", "range: got 'x', allowed: "),
+        ("1026", "no Pokémon has any of these numbers\n"),
+    ],
+)
+def test_without_a_race_there_is_a_reason_and_the_last_page_stays(
+    call: Call, tmp_path: Path, given: str, reason: str
+) -> None:
+    page = tmp_path / "race.html"
+    page.write_text("the last", encoding="utf-8")
+    done = call(race.main, str(page), "--range", given)
+    assert done.stdout.startswith(reason)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.returncode == 1
+    assert page.read_text(encoding="utf-8") == "the last"
+
+
+def test_the_page_is_written_though_nobody_reads_the_text(tmp_path: Path) -> None:
+    page = tmp_path / "race.html"
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.tools.race", str(page), "--range", "1-3"],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    assert page.exists()
+
+
+def test_where_pokeapi_cannot_be_reached_there_is_the_reason_and_a_hint(
+    call: Call, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POKEAPI_URL", url.replace("http", "https"))
+    page = tmp_path / "race.html"
+    done = call(race.main, str(page), "--range=1", "--strategies=gather", "--live")
+    _, reason, advice = done.stdout.splitlines()
+    assert reason.startswith("PokeAPI cannot be reached from here: ")
+    assert "the server does not speak TLS" in reason
+    assert advice == "Without LIVE=1, the local PokeAPI answers."
+    assert not page.exists()
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_the_page_opens_in_a_browser_on_demand(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, opens: bool
+) -> None:
+    opened: list[str] = []
+
+    def open_page(url: str) -> bool:
+        opened.append(url)
+        return opens
+
+    monkeypatch.setattr("webbrowser.open", open_page)
+    page = tmp_path / "race.html"
+    done = call(race.main, str(page), "--range=1", "--strategies=index", "--open")
+    assert opened == [page.as_uri()]
+    assert ("OPEN: no browser could be started here" in done.stdout) is not opens
+
+
+def test_ctrl_c_ends_a_program_without_a_traceback(
+    url: str, asked: threading.Event, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.tools.race", str(tmp_path / "race.html"), "--live", "--logs"],
+        cwd=ROOT,
+        env={"PYTHONPATH": "src", "POKEAPI_URL": url},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert asked.wait(60)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)  # until the function has ended, too
+    assert "Traceback" not in errors
+    assert process.returncode == -signal.SIGINT
