@@ -57,7 +57,7 @@ BAD_NAMES = {
     ),
     "no UTF-8": (
         '{"name": "\udcff"}',
-        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        "Invalid UTF-8 encoded string",
     ),
     "nested deeply": (
         f'{{"abilities": {DEEP}',

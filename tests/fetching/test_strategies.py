@@ -164,7 +164,7 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
             "bad_body",
             None,
             2,
-            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+            "Invalid UTF-8 encoded string",
         ),
     ),
     "nested deeply": (
