@@ -187,9 +187,10 @@ def handle(load_app: LoadApp) -> Handle:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shell_variables() -> Iterator[None]:
-    """Set the credentials that boto3 insists on, which open nobody's account, and no proxy."""
+def shell() -> Iterator[None]:
+    """Be in the clone's folder, with no proxy, and with credentials that open nobody's account."""
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(ROOT)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.delenv(name, raising=False)
             monkeypatch.delenv(name.lower(), raising=False)
