@@ -1,32 +1,50 @@
 # `make run` and `make test` need Python 3.11 or later, `make test-sam` also Docker and Python 3.13.
+
+# The variables of the command line. What they contain is data, never commands of make or the shell.
+# So nothing of it is expanded here, and what is defined before they are checked is overridden: they
+# might have the same name.
+override one :=
+override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(one))),$(one)))
+override known := ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
+	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
+
+# Without this, a mistyped variable would be ignored, or replace one of this file's own. The shell is
+# not asked for capitals, because make 4.4 would expand all variables for it.
+override letters := a,A b,B c,C d,D e,E f,F g,G h,H i,I j,J k,K l,L m,M n,N o,O p,P q,Q r,R s,S t,T \
+	u,U v,V w,W x,X y,Y z,Z
+override upper = $(eval override capitals := $$(one))$(foreach pair,$(letters), \
+	$(eval override capitals := $$(subst $(pair),$$(capitals))))$(filter $(capitals),$(known))
+override advice = $(if $(strip $(upper)),write $(strip $(upper))=$(value $(one)),only $(known))
+$(foreach one,$(filter-out $(known),$(given)), \
+	$(error $(one)=$(value $(one)): no such variable, $(advice)))
+
 PYTHON ?= python3
 VENV ?= .venv
 CONFIG ?= default
-# What a user sets reaches the programs by the environment, because "$$EVENT" is safe in the shell
-# whatever it contains. Make itself exports the variables of its command line.
-export EVENT ?= events/direct.json
-export DELAY ?= 0.05
+EVENT ?= events/direct.json
+DELAY ?= 0.05
 
-# Without this, a mistyped variable would be ignored, or replace one of this file's own.
-known = ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
-	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
-upper = $(filter $(shell echo '$(variable)' | tr a-z A-Z),$(known))
-advice = $(if $(upper),write $(upper)=$(value $(variable)),only $(known))
-$(foreach variable,$(filter-out $(known),$(.VARIABLES)), \
-	$(if $(filter command,$(origin $(variable))), \
-	$(error $(variable)=$(value $(variable)): no such variable, $(advice))))
+# From here on, make has nothing to expand in them, and they reach the programs by the environment,
+# because "$$EVENT" is safe in the shell whatever it contains.
+$(foreach one,$(known),$(if $(filter-out undefined,$(origin $(one))), \
+	$(eval override $(one) := $$(value $(one)))$(eval export $(one))))
 
-# Make would take it for several folders, and `make clean` would remove them.
-$(if $(word 2,$(VENV)),$(error VENV: got '$(VENV)', allowed: a path without a space))
+# Its files are targets, and in commands. With a space, `make clean` would remove several folders.
+special := ' " ` $$ ; & | < > ( ) { } [ ] * ? \ % : = \#
+$(if $(filter-out 1,$(words -$(VENV)-))$(strip $(foreach one,$(special),$(findstring $(one),$(VENV)))), \
+	$(error VENV: got '$(VENV)', allowed: a path without a space, and without $(special)))
+$(if $(VENV),,$(error VENV: got '', allowed: a path))
 
 bin := $(VENV)/bin
 # Without bytecode each worker would compile all tests for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
 # What a failed test leaves for inspection is in the virtual environment, not in /tmp.
-pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" $(bin)/python -m pytest
+# It splits what is in PYTEST_ADDOPTS as a shell does, quotes included, and runs none of it.
+pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
+	PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $(1) $$ARGS" $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
-	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $(UPGRADE)
+	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $$UPGRADE
 
 .PHONY: help run race serve test fuzz mutants test-sam test-browser check format build deploy docs
 .PHONY: pokeapi bench soak simulate audit lock clean docker-runs chromium-runs bench-tools
@@ -36,14 +54,13 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } END { \
 		print "\nVariables follow, as in: make run RANGE=1-151 STRATEGY=index" }' Makefile
 
-on = $(filter-out 0 no false,$($(1)))
+on = $(filter-out 0 no false,$(value $(1)))
 service = --delay="$$DELAY" $(if $(FAULTS),--faults="$$FAULTS") $(if $(SEED),--seed="$$SEED") \
 	$(if $(WEATHER),--weather="$$WEATHER")
 function = $(service) $(if $(call on,LIVE),--live) $(if $(call on,LOGS),--logs)
 range = $(if $(RANGE),--range="$$RANGE")
 # Some shells export a HOST of their own.
-address = $(if $(filter command,$(origin HOST)),--host="$$HOST") \
-	$(if $(filter command,$(origin PORT)),--port="$$PORT")
+address = $(if $(filter HOST,$(given)),--host="$$HOST") $(if $(filter PORT,$(given)),--port="$$PORT")
 bodies = $(if $(BODIES),--bodies="$$BODIES")
 
 # RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1
@@ -66,10 +83,10 @@ serve: $(VENV)/run  ## the API and its pages by HTTP, until Ctrl-C
 
 # ARGS=tests/sources/test_http.py for some of them, without coverage
 test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage
-	$(pytest) -n auto --dist loadfile --no-loadscope-reorder $(or $(ARGS),--cov)
+	$(call pytest,-n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,--cov))
 
 fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
-	$(pytest) -n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz $(ARGS)
+	$(call pytest,-n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz)
 
 # MODULE=fetching/fetcher, or a folder. Without one it takes hours.
 mutants: $(VENV)/mutants  ## mutants of the source that no test notices
@@ -77,10 +94,10 @@ mutants: $(VENV)/mutants  ## mutants of the source that no test notices
 		$(if $(MODULE),--module="$$MODULE")
 
 test-sam: docker-runs chromium-runs $(VENV)/sam  ## the package in `sam local`; needs Docker
-	SAM=$(VENV)/sam-cli/bin/sam $(pytest) -m sam $(ARGS)
+	SAM=$(VENV)/sam-cli/bin/sam $(call pytest,-m sam)
 
 test-browser: chromium-runs  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
-	$(pytest) -m browser $(ARGS)
+	$(call pytest,-m browser)
 
 docker-runs:
 	@command -v docker >/dev/null || { \
@@ -111,9 +128,9 @@ build:  ## `sam build`, and the package's bytecode
 		exit 1; }
 	@sam --version >/dev/null 2>&1 || { \
 		echo 'The AWS SAM CLI is needed, as the program sam: pipx install aws-sam-cli' >&2; exit 1; }
-	@grep -q '^\[$(CONFIG)[.]' samconfig.toml || { \
-		echo 'CONFIG: got $(CONFIG), allowed: default, prod, or what samconfig.toml has beside them' \
-			>&2; exit 1; }
+	@grep -qxF "[$$CONFIG.global.parameters]" samconfig.toml || { \
+		printf 'CONFIG: got %s, allowed: default, prod, or what samconfig.toml has beside them\n' \
+			"$$CONFIG" >&2; exit 1; }
 	sam build $(sam)
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
@@ -123,11 +140,12 @@ deploy: build  ## `make build`, and `sam deploy` of the same configuration
 
 # SAM replaces the parameters of the configuration by those of the command line. Without its own
 # architecture, a deployment could ship a package of another one.
-sam = --config-env $(CONFIG) \
-	$(if $(PARAMETERS),--parameter-overrides '$(strip $(configured) $(PARAMETERS))')
-configured = $(shell python3.13 -c 'import tomllib; \
-	parameters = tomllib.load(open("samconfig.toml", "rb"))["$(CONFIG)"]["global"]["parameters"]; \
-	print(parameters.get("parameter_overrides", ""))')
+sam = --config-env "$$CONFIG" \
+	$(if $(PARAMETERS),--parameter-overrides "$$(python3.13 -c '$(parameters)')")
+parameters = import os, tomllib; \
+	configured = tomllib.load(open("samconfig.toml", "rb"))[os.environ["CONFIG"]]["global"]; \
+	overrides = configured["parameters"].get("parameter_overrides", ""); \
+	print(*overrides.split(), *os.environ["PARAMETERS"].split())
 
 docs: $(VENV)/test  ## the page at `/`, made from the API's description in openapi.yaml
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
@@ -137,7 +155,7 @@ pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
 	@exec $(bin)/python -m tests.tools.pokeapi $(address) $(service) $(bodies)
 
 # BODIES= PAIRS= SMALL=1. Debian has nginx in a folder that only root's PATH names.
-bench: export PATH := $(PATH):/usr/sbin
+bench: export PATH := $(value PATH):/usr/sbin
 bench: bench-tools $(VENV)/test  ## the function against its peers, over TLS and a round trip
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
 		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
@@ -157,7 +175,7 @@ bench-tools:
 		exit 1; }; done
 
 audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
-	$(PYTHON) -m venv $(VENV)/audit
+	"$$PYTHON" -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
 	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
 	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
@@ -172,7 +190,7 @@ lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for t
 		--output-file tests/requirements-mutants.txt
 
 clean:  ## remove what the others have made
-	rm -rf $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf -- $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # What is installed is marked last, so that an installation is repeated until it is complete. Where
 # there is no wheel for a platform, pip would compile, which takes Rust and minutes.
@@ -190,7 +208,7 @@ $(VENV)/mutants: own = mutmut
 $(VENV)/mutants: tests/requirements-mutants.txt
 $(VENV)/sam $(VENV)/mutants: | $(bin)/pip
 	@echo 'Installing $(own) into $(VENV)/$(own), once …' >&2
-	@$(PYTHON) -m venv --clear $(VENV)/$(own)
+	@"$$PYTHON" -m venv --clear $(VENV)/$(own)
 	@$(call install,$(VENV)/$(own)/bin/pip)
 	@touch $@
 
@@ -201,9 +219,10 @@ install = $(1) install $(2) --retries 2 --disable-pip-version-check \
 
 # An interrupted one is made anew: where half of pip is left, pip is not installed.
 $(bin)/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo 'Python 3.11 or later is needed, which $(PYTHON) is not:' \
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		printf 'Python 3.11 or later is needed, which %s is not: %s\n' "$$PYTHON" \
 			'name one, as in make run PYTHON=python3.13' >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo '$(PYTHON) has no venv: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
-	@$(PYTHON) -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)
+	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
+		printf '%s has no venv: on Debian and Ubuntu, apt install python3-venv\n' "$$PYTHON" >&2; \
+		exit 1; }
+	@"$$PYTHON" -m venv $(if $(wildcard $(VENV)/pyvenv.cfg),--clear) $(VENV)

@@ -12,6 +12,7 @@ DEVELOPMENT = "Architecture=x86_64"
 PRODUCTION = (
     "Architecture=arm64 LogRetentionDays=90 SharedCache=true Rollout=Canary10Percent15Minutes"
 )
+ODD = 'A=it\'s B="x y" C=$(shell x)$$(x)`x`$1 D=1;2&#*'  # neither make nor the shell must read it
 
 
 @pytest.fixture
@@ -53,6 +54,10 @@ def make(programs: Path, target: str, *variables: str, **environment: str) -> li
             ["CONFIG=prod", "PARAMETERS=RateLimit=5 Rollout=AllAtOnce"],
             f"--config-env prod --parameter-overrides {PRODUCTION} RateLimit=5 Rollout=AllAtOnce",
         ),
+        (
+            [f"PARAMETERS={ODD} "],
+            f"--config-env default --parameter-overrides {DEVELOPMENT} {ODD}",
+        ),
     ],
 )
 def test_build_and_deployment_have_the_same_configuration(
@@ -92,7 +97,11 @@ def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
     assert line.startswith("Python 3.13 is needed")
 
 
-def test_a_mistyped_configuration_is_refused(programs: Path) -> None:
+@pytest.mark.parametrize(
+    "given",
+    ["pord", "", ".*", "version", "it's", '"', "$(shell x)", "$$(x)", "`x`", "prod;x", "%s"],
+)
+def test_a_mistyped_configuration_is_refused(programs: Path, given: str) -> None:
     """SAM would take the default parameters in silence."""
-    (line,) = make(programs, "deploy", "CONFIG=pord")
-    assert line.startswith("CONFIG: got pord, allowed: default, prod")
+    (line,) = make(programs, "deploy", f"CONFIG={given}", "PARAMETERS=RateLimit=5")
+    assert line.startswith(f"CONFIG: got {given}, allowed: default, prod")

@@ -68,7 +68,7 @@ def options_of(environment: Path, target: str, *variables: str, **exported: obje
     done = make(environment, target, *variables, **exported)
     assert done.stderr == ""
     assert done.returncode == 0
-    path, option, module, *options = done.stdout.splitlines()
+    path, option, module, *options = done.stdout.removesuffix("\n").split("\n")
     assert path == ("" if target == "pokeapi" else "src")
     assert (option, module) == ("-m", f"tests.tools.{MODULES.get(target, target)}")
     return options
@@ -141,16 +141,84 @@ def test_variables_are_options_of_the_program(
     assert options_of(environment, target, *variables) == expected
 
 
-@pytest.mark.parametrize("given", ["1'3", '1"3', "1`3`", "1;3 # *", "-1", "1\\3"])
-def test_whatever_a_variable_contains_reaches_the_program(environment: Path, given: str) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        "1'3",
+        '1"3',
+        "1`3`",
+        "1;3 # *",
+        "-1",
+        "1\\3",
+        "1\n3 ",
+        "1$3",
+        "1$$3",
+        "$(RANGE)",
+        "$(shell x)",
+    ],
+)
+@pytest.mark.parametrize("is_exported", [False, True])
+def test_whatever_a_variable_contains_reaches_the_program(
+    environment: Path, given: str, *, is_exported: bool
+) -> None:
     names = ("DELAY", "FAULTS", "SEED", "WEATHER", "RANGE", "STRATEGY", "EVENT")
-    *options, event = options_of(environment, "run", *(f"{name}={given}" for name in names))
-    assert options == [*(f"--{name.lower()}={given}" for name in names[:-1]), "--"]
-    assert event == given
+    values = dict.fromkeys(names, given)
+    if is_exported:
+        options = options_of(environment, "run", **values)
+    else:
+        options = options_of(environment, "run", *map("=".join, values.items()))
+    expected = [*(f"--{name.lower()}={given}" for name in names[:-1]), "--", given]
+    assert options == "\n".join(expected).split("\n")
 
 
-def test_a_dollar_is_written_twice_as_always_in_make(environment: Path) -> None:
-    assert "--range=1$3" in options_of(environment, "run", "RANGE=1$$3")
+COMMANDS = ("$(shell {})", "$$({})", "$({})", "`{}`", "';{};'", '";{};"', ";{};", "& {} #")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("target", ["run", "soak", "test", "lock"])
+def test_no_variable_is_a_command(
+    environment: Path, tmp_path: Path, target: str, command: str
+) -> None:
+    for name in ("pip", "uv"):
+        add_program(environment / "bin", name, "exit 0")
+    marker = tmp_path / "marker"
+    given = command.format(f"touch {marker}")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    known = re.findall("[A-Z]+", re.findall(r"known :?= ((?:.*\\\n)*.*)", makefile)[0])
+    variables = [f"{name}={given}" for name in known if name not in {"VENV", "STRATEGIES"}]
+    assert variables
+    done = make(environment, target, *variables)
+    assert done.returncode == 0
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_mistyped_python_is_no_command(tmp_path: Path, command: str) -> None:
+    marker = tmp_path / "marker"
+    given = command.format(f"touch {marker}")
+    line = failure(make(tmp_path / "venv", "run", f"PYTHON={given}"))
+    assert line.startswith(f"Python 3.11 or later is needed, which {given} is not: ")
+    assert not marker.exists()
+
+
+NAMES = ["known", "given", "one", "advice", "upper", "letters", "capitals", "bin", "it';>{};'"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_a_variable_is_a_command(environment: Path, tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "marker"
+    done = make(environment, "help", f"{name.format(marker)}=$(shell touch {marker})")
+    assert not marker.exists()
+    assert (done.returncode == 0) == (name == "one")  # make cannot tell it from the Makefile's own
+
+
+def test_pytest_reads_quotes_but_no_commands(environment: Path) -> None:
+    add_program(environment / "bin", "python", 'printf "%s\\n" "$PYTEST_ADDOPTS" "$@"')
+    given = """-n 0 -k 'a or b' "$(x)" `y`"""
+    done = make(environment, "test", f"ARGS={given}")
+    *_, options, option, module = done.stdout.splitlines()
+    assert options.endswith(f" --no-loadscope-reorder  {given}")
+    assert (option, module) == ("-m", "pytest")
 
 
 def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) -> None:
@@ -249,18 +317,48 @@ def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
-def test_a_virtual_environment_in_a_path_with_a_space(tmp_path: Path) -> None:
-    """Make would take it for several folders, and clean would remove them."""
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my environment",
+        "it's",
+        'a"b',
+        "a`b`",
+        "a;b",
+        "a&b",
+        "a|b",
+        "$(shell echo b)",
+        "a:b",
+        "a\\b",
+        "a%b",
+        "a#b",
+    ],
+)
+def test_a_virtual_environment_in_a_path_that_make_or_the_shell_would_read(
+    tmp_path: Path, name: str
+) -> None:
+    """Make would take a space for the end of a folder, and clean would remove several."""
     other = tmp_path / "my"
     other.mkdir()
-    done = make(tmp_path / "my environment", "clean")
+    done = make(tmp_path / name, "clean")
     (error,) = done.stderr.splitlines()
-    assert (
-        f"VENV: got '{seen_by_make(tmp_path)}/my environment', allowed: a path without a space"
-        in error
-    )
+    got = f"VENV: got '{seen_by_make(tmp_path)}/{name}'"
+    assert f"{got}, allowed: a path without a space, and without ' \" ` $ ; " in error
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_virtual_environment_without_a_path() -> None:
+    done = subprocess.run(
+        ["make", "clean", "VENV="],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "VENV: got '', allowed: a path" in done.stderr
+    assert done.stdout == ""
 
 
 def test_what_an_interrupted_installation_left_is_made_anew(programs: Path, tmp_path: Path) -> None:
