@@ -178,12 +178,14 @@ def handle(load_app: LoadApp) -> Handle:
     """Return the handler of one Lambda environment, which the first invocation starts."""
     app = cache(load_app)
 
-    def handle(event: Any) -> dict[str, Any]:
-        reply: dict[str, Any] = app().handler(event, Context())
-        json.dumps(reply)  # or Lambda could not send it
-        return reply
+    return lambda event: invoke(app(), event)
 
-    return handle
+
+def invoke(app: ModuleType, event: Any) -> Any:
+    """Return the handler's reply, which the real runtime can send."""
+    reply = app.handler(event, Context())
+    json.dumps(reply, ensure_ascii=False).encode()  # or its process ends
+    return reply
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -234,7 +236,7 @@ def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001  
 def handle_with_bucket(load_app: LoadApp, bucket: Any) -> Handle:
     """Return the handler of one Lambda environment that has the bucket."""
     app = cache(load_app)
-    return lambda event: app(RESULTS_BUCKET=bucket.name).handler(event, Context())
+    return lambda event: invoke(app(RESULTS_BUCKET=bucket.name), event)
 
 
 @pytest.fixture

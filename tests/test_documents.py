@@ -3,12 +3,18 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT
+import pytest
+
+from pokemon_names.http.errors import GetError
+from tests.conftest import ROOT, names_of
+from tests.fetching.virtual import BUSY, GARBLED, fetch_virtually
+from tests.tools.simulation import Arrival
 
 README = ROOT / "README.md"
 SOURCE = ROOT / "src" / "pokemon_names"
@@ -98,6 +104,31 @@ def test_the_lines_beside_the_tutorials_are_those_of_the_source() -> None:
 def targets() -> set[str]:
     """Return the targets of the Makefile."""
     return set(re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("failures", "hopeless", "least", "most"),
+    [
+        (0, 1501, 1500, 1500),
+        (2, 1501, 4500, 4500 + 90),  # a name comes at the third attempt
+        (2, 10, 4500, 4500 + 90 + 1350),  # and every tenth number never has one
+    ],
+)
+def test_what_one_request_sends_is_true(
+    failures: int, hopeless: int, least: int, most: int
+) -> None:
+    sent: Counter[int] = Counter()
+
+    def answer(arrival: Arrival) -> GetError | None:
+        if arrival.number is None:
+            return BUSY
+        sent[arrival.number] += 1
+        is_garbled = sent[arrival.number] <= failures or arrival.number % hopeless == 0
+        return GARBLED if is_garbled else None
+
+    fetched = fetch_virtually(answer, range="1-1500")
+    assert least <= sent.total() <= most
+    assert len(names_of(fetched)) == 1500 - 1500 // hopeless
 
 
 def test_every_target_that_is_named_is_there() -> None:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pokemon_names import sources
@@ -16,9 +16,8 @@ from pokemon_names.model import FIELDS, InvalidRequest
 from pokemon_names.sources.base import Deployment
 from pokemon_names.sources.http import Http
 from pokemon_names.sources.sqs import SqsBatch
-from tests.conftest import EVENTS, sample
+from tests.conftest import EVENTS, http_event, invoke, sample
 from tests.sources.conftest import environment
-from tests.tools.invoke import Context
 
 SAMPLES = [path.stem for path in EVENTS.glob("*.json")]
 NOTHING = object()
@@ -62,8 +61,15 @@ def samples_with_any_query(draw: st.DrawFn) -> Any:
     event = sample(draw(st.sampled_from(["alb", "http-api", "rest-api"])))
     query = draw(fields)
     event["queryStringParameters"] = query
-    event["multiValueQueryStringParameters"] = query
+    event["multiValueQueryStringParameters"] = draw(st.sampled_from([query, lists_of(query)]))
+    if draw(st.booleans()):
+        event["rawPath"] = event["path"] = draw(st.sampled_from(["/race", "/race.svg"]) | text)
+        event["headers"]["accept"] = "text/html"
     return event
+
+
+def lists_of(query: dict[str, Any]) -> dict[str, list[Any]]:
+    return {name: [value, value] for name, value in query.items()}
 
 
 @st.composite
@@ -101,6 +107,7 @@ def raise_log_error(_: logging.Handler, record: logging.LogRecord) -> None:
 
 
 @given(event=any_event)
+@example(event=http_event("/race", "text/html", range="\ud800"))
 def test_any_event_gets_a_reply_that_its_source_accepts(app: ModuleType, event: Any) -> None:
     try:
         source = sources.detect(event, Deployment())
@@ -108,16 +115,15 @@ def test_any_event_gets_a_reply_that_its_source_accepts(app: ModuleType, event: 
         source = None
     match source:
         case Http():
-            check_http_reply(app.handler(event, Context()))
+            check_http_reply(invoke(app, event))
         case SqsBatch(event=shaped):
             ids = {message.message_id for message in shaped.records}
-            check_queue_reply(app.handler(event, Context()), ids)
+            check_queue_reply(invoke(app, event), ids)
         case _:
             check_direct_reply(app, event)
 
 
 def check_http_reply(reply: dict[str, Any]) -> None:
-    json.dumps(reply).encode()
     assert 200 <= reply["statusCode"] < 500
     assert not INTERNAL.search(reply["body"])
     if "multiValueHeaders" in reply:
@@ -136,9 +142,10 @@ def check_direct_reply(app: ModuleType, event: Any) -> None:
     report = {}
     refusal = ""
     try:
-        report = app.handler(event, Context())
+        report = invoke(app, event)
     except InvalidRequest as error:
         refusal = str(error)
+        refusal.encode()
     assert bool(report) != bool(refusal)
     assert not INTERNAL.search(json.dumps(report) + refusal)
     assert len(refusal) < 1000

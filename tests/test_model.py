@@ -1,5 +1,6 @@
 """What a request may have, and what the message says of any other."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from tests.conftest import every_strategy, make_request
 
 FIELDS = "only the fields range, strategy, fresh, trace"
 RANGES = "up to 1,500 numbers, as in 1-151,10001-10010"
-NEITHER = "neither a number from 1 to 999999999 nor a range as 1-150"
+NEITHER = "neither a number from 1 to 999999999 nor a range such as 1-150"
+TEXT = 'text such as "1-150", or a whole number'
 
 
 def test_by_default_gather_fetches_the_first_150() -> None:
@@ -52,8 +54,8 @@ def test_a_bad_range_says_what_came_and_what_is_allowed(expression: str) -> None
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"rnage": "1-3"}, f"rnage: got '1-3', allowed: {FIELDS}"),
-        ({"max_numbers": 9}, f"max_numbers: got '9', allowed: {FIELDS}"),
+        ({"rnage": "1-3"}, f"rnage: got '…', allowed: {FIELDS}"),
+        ({"max_numbers": 9}, f"max_numbers: got '…', allowed: {FIELDS}"),
         (
             {"strategy": "fastest"},
             "strategy: got 'fastest', allowed: gather, sequential, sync, index",
@@ -62,12 +64,17 @@ def test_a_bad_range_says_what_came_and_what_is_allowed(expression: str) -> None
             {"strategy": ["gather"]},
             "strategy: got '[\"gather\"]', allowed: gather, sequential, sync, index",
         ),
+        ({"\ud800\n": "x"}, f"\\ud800\\n: got '…', allowed: {FIELDS}"),
+        ({"range\ufeff": "x"}, f"range\\ufeff: got '…', allowed: {FIELDS}"),
         ({"fresh": "yes"}, "fresh: got 'yes', allowed: true or false"),
         ({"trace": "1"}, "trace: got '1', allowed: true or false"),
         ({"fresh": 1}, "fresh: got '1', allowed: true or false"),
-        ({"range": [1, 150]}, "range: got '[1, 150]', allowed: text such as \"1-150\""),
-        ({"range": True}, "range: got 'true', allowed: text such as \"1-150\""),
-        ({"range": None}, "range: got 'null', allowed: text such as \"1-150\""),
+        ({"range": [1, 150]}, f"range: got '[1, 150]', allowed: {TEXT}"),
+        ({"range": True}, f"range: got 'true', allowed: {TEXT}"),
+        ({"range": None}, f"range: got 'null', allowed: {TEXT}"),
+        ({"range": 151.5}, f"range: got '151.5', allowed: {TEXT}"),
+        ({"range": math.inf}, f"range: got 'Infinity', allowed: {TEXT}"),
+        ({"range": math.nan}, f"range: got 'NaN', allowed: {TEXT}"),
         (
             {"range": -1},
             f"range: got '-1', allowed: {RANGES} ('-1' is {NEITHER})",
@@ -99,8 +106,11 @@ def test_a_flag_may_be_text(given: Any, *, expected: bool) -> None:
     assert request.trace is expected
 
 
-def test_a_range_may_be_a_number() -> None:
-    assert make_request(range=151).numbers == (151,)
+@pytest.mark.parametrize("given", [151, 151.0])
+def test_a_range_may_be_a_whole_number(given: float) -> None:
+    request = make_request(range=given)
+    assert request.numbers == (151,)
+    assert request.range == "151"
 
 
 @every_strategy

@@ -1,15 +1,23 @@
 """The environment variables, and what may be in them."""
 
 import math
+import os
+import traceback
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pokemon_names.settings import InvalidSetting, Settings, check_certificates, checked_url
 from tests.conftest import load
 
-URLS = "a URL with http or https and a host, such as https://pokeapi.co/api/v2"
-READABLE_FILES = "a readable file of certificates in PEM format"
+URLS = (
+    "a URL with http or https and a host, without a query, a fragment or white space, such as "
+    "https://pokeapi.co/api/v2"
+)
+FILES = "a readable file of certificates in PEM format"
+FOLDERS = "folders with files of certificates in PEM format"
+NONSENSE = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
 
 
 @pytest.mark.parametrize(
@@ -29,6 +37,10 @@ def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
         "http://[x",
         "https://x:99999",
         "https://x\x00",
+        "http://:80/api",
+        " https://pokeapi.co",
+        "https://pokeapi.co/api/v2\n",
+        "https://pokeapi.co/a\u00a0b",
     ],
 )
 def test_any_other_url_ends_the_init_and_the_message_says_what_to_write(
@@ -40,34 +52,104 @@ def test_any_other_url_ends_the_init_and_the_message_says_what_to_write(
     assert str(caught.value).startswith(f"POKEAPI_URL: got {url!r}, allowed: {URLS}")
 
 
-def test_a_file_of_certificates(tmp_path: Path) -> None:
-    file = tmp_path / "ca.pem"
-    file.write_text("# an authority\n-----BEGIN CERTIFICATE-----\n", encoding="ascii")
-    check_certificates("SSL_CERT_FILE", str(file))
-
-
-def test_no_file_of_certificates_is_needed() -> None:
-    check_certificates("SSL_CERT_FILE", None)
-
-
 @pytest.mark.parametrize(
-    ("name", "allowed"),
+    ("url", "shown"),
     [
-        ("no-such-file.pem", f"{READABLE_FILES} ([Errno 2] No such file or directory"),
-        ("", f"{READABLE_FILES} ([Errno 21] Is a directory"),
-        ("\x00", f"{READABLE_FILES} (embedded null byte)"),
-        ("empty.pem", "a file of certificates in PEM format, and it has none"),
+        ("https://pokeapi.co/api/v2#x", "https://pokeapi.co/api/v2#…"),
+        ("https://pokeapi.co/api/v2?token=secret", "https://pokeapi.co/api/v2?…"),
+        ("https://pokeapi.co/api/v2?", "https://pokeapi.co/api/v2?…"),
+        ("https://me:secret@", "…"),
+        ("https://me:sec/ret@pokeapi.co?", "…"),
+        ("https://me:secret\n@pokeapi.co", "…"),
+        ("https://me:secret@pokeapi.co:99999", "…"),
+        ("https://me:secret@[x", "…"),
+        ("https:me:secret@pokeapi.co#", "…"),
+        ("me:secret@pokeapi.co", "…"),
     ],
 )
+def test_a_url_is_refused_without_what_may_be_secret(
+    monkeypatch: pytest.MonkeyPatch, url: str, shown: str
+) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        load(monkeypatch, POKEAPI_URL=url)
+    assert str(caught.value) == f"POKEAPI_URL: got {shown!r}, allowed: {URLS}"
+    assert "ret" not in "".join(traceback.format_exception(caught.value)).partition("got")[2]
+
+
+@pytest.mark.usefixtures("authority")  # SSL_CERT_FILE
+def test_a_file_of_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    check_certificates(os.environ)
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "5ed36f99.0"])
+def test_a_folder_of_certificates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / name))
+    (tmp_path / "nonsense.pem").write_text(NONSENSE, encoding="ascii")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", f"/missing:{tmp_path}")
+    check_certificates(os.environ)
+
+
+def test_no_certificates_are_needed() -> None:
+    check_certificates({})
+
+
+@pytest.mark.parametrize("name", ["no-such-file.pem", "", "empty.pem", "nonsense.pem", "cut.pem"])
 def test_a_file_without_certificates_ends_the_init(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, allowed: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
-    file = str(tmp_path / name)
-    monkeypatch.setattr("os.environ", {"SSL_CERT_FILE": file})
+    (tmp_path / "nonsense.pem").write_text(NONSENSE, encoding="ascii")
+    (tmp_path / "cut.pem").write_text("-----BEGIN CERTIFICATE-----\n", encoding="ascii")
+    file = str(tmp_path / name) if name else ""
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     with pytest.raises(InvalidSetting) as caught:
-        load(monkeypatch)
-    assert str(caught.value).startswith(f"SSL_CERT_FILE: got {file!r}, allowed: {allowed}")
+        load(monkeypatch, SSL_CERT_FILE=file)
+    assert str(caught.value) == f"SSL_CERT_FILE: got {file!r}, allowed: {FILES}"
+
+
+@pytest.mark.parametrize("name", ["no-such-folder", "", "empty", "nonsense"])
+def test_a_folder_without_certificates_ends_the_init(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nonsense").mkdir()
+    (tmp_path / "nonsense" / "ca.pem").write_text(NONSENSE, encoding="ascii")
+    folder = str(tmp_path / name) if name else ""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with pytest.raises(InvalidSetting) as caught:
+        load(monkeypatch, SSL_CERT_DIR=folder)
+    assert str(caught.value) == f"SSL_CERT_DIR: got {folder!r}, allowed: {FOLDERS}"
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+@pytest.mark.usefixtures("authority")
+def test_what_is_missing_ends_the_init_even_if_the_other_variable_is_right(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    with pytest.raises(InvalidSetting, match=f"^{name}: got '/missing'"):
+        load(monkeypatch, **{name: "/missing"})
+
+
+def test_both_variables_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    with pytest.raises(InvalidSetting) as caught:
+        load(monkeypatch, SSL_CERT_FILE=str(file), SSL_CERT_DIR=str(tmp_path))
+    both = f"SSL_CERT_FILE and SSL_CERT_DIR: got '{file} and {tmp_path}'"
+    assert str(caught.value) == f"{both}, allowed: {FILES} and {FOLDERS}"
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_metrics_need_a_namespace(given: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.from_environment({"POWERTOOLS_METRICS_NAMESPACE": given})
+    problem = f"POWERTOOLS_METRICS_NAMESPACE: got {given!r}"
+    assert str(caught.value) == f"{problem}, allowed: a name, such as PokemonNames"
 
 
 def test_without_any_variable_there_are_defaults() -> None:

@@ -166,6 +166,25 @@ def test_the_log_names_at_most_100_retryable_failures(record: Record) -> None:
     assert len(output.logs[0]["lost"]) == 100
 
 
+@pytest.mark.parametrize("character", ["🙂", "\\", '"'])
+def test_a_line_of_the_log_is_below_256_kb_whatever_fails(
+    load_app: LoadApp, capsys: Capture, character: str
+) -> None:
+    failures = [
+        Failure(number, "bad_status", 503, 3, f"not sent, after: {character * 200}")
+        for number in range(1, 1501)
+    ]
+    telemetry = load_app(POWERTOOLS_LOG_LEVEL="DEBUG").telemetry
+    telemetry.logger.append_keys(cold_start=False)
+    telemetry.record([(Report(make_request(), Fetched(failures, [], 1.0)), None, None)])
+    written = capsys.readouterr().out
+    assert (
+        max(len(line.encode()) for line in written.splitlines()) < 200_000
+    )  # CloudWatch's: 256 KB
+    logged = [one for line in Output(written).logs for one in line.get("failures", [])]
+    assert logged == list(map(str, failures))
+
+
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
 def test_request_times_are_whole_milliseconds_and_at_most_a_hundred(
     record: Record, count: int
@@ -245,7 +264,7 @@ def test_no_correlation_id_breaks_the_log_line(
     event["requestContext"]["requestId"] = "\ud800\n"
     load_app().handler(event, Context())
     (line,) = Output(written.getvalue().decode()).logs
-    assert line["correlation_id"] == "\ud800\n"
+    assert line["correlation_id"] == "\\ud800\n"
 
 
 def test_powertools_own_variables_set_level_sampling_and_names(

@@ -121,6 +121,8 @@ async def _run_job(job: Job, window: Window, deadline: float) -> JobResult:
     """Return the result of a job; its unforeseen error is its own, and no other job's."""
     if isinstance(job.request, InvalidRequest):
         return await _refuse(job, job.request)
+    if isinstance(job.request, Exception):
+        return JobResult(job, error=job.request)
     job_policy = policy
     if job.key:  # nobody waits for the reply
         job_policy = msgspec.structs.replace(policy, straggler_timeout=math.inf)

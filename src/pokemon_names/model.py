@@ -74,17 +74,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidRequest: A field is unknown, or its value is not allowed.
         """
-        for name, given in fields.items():
+        for name in fields:
             if name not in FIELDS:
-                raise InvalidRequest(name, given, f"only the fields {', '.join(FIELDS)}")
+                # Its value may be a secret: it is neither logged nor repeated.
+                raise InvalidRequest(name, "…", f"only the fields {', '.join(FIELDS)}")
         strategy = fields.get("strategy", DEFAULT_STRATEGY)
         if strategy not in STRATEGIES:
             raise InvalidRequest("strategy", strategy, ", ".join(STRATEGIES))
         fresh = _parse_flag("fresh", fields)
         trace = _parse_flag("trace", fields)
         expression = fields.get("range", DEFAULT_RANGE)
-        if type(expression) is int:
-            expression = str(expression)
+        if type(expression) is int or (isinstance(expression, float) and expression.is_integer()):
+            expression = str(int(expression))
         numbers = _parse_numbers(expression, max_numbers)
         return cls(
             range=expression,
@@ -178,7 +179,7 @@ def _parse_flag(name: str, fields: Mapping[str, Any]) -> bool:
 
 def _parse_numbers(expression: object, max_numbers: int) -> tuple[int, ...]:
     if not isinstance(expression, str):
-        raise InvalidRequest("range", expression, 'text such as "1-150"')
+        raise InvalidRequest("range", expression, 'text such as "1-150", or a whole number')
     try:
         return ranges.parse_range(expression, max_numbers)
     except ValueError as error:

@@ -1,16 +1,26 @@
 """The environment, checked at init: later, a mistake in it looks like a network that fails."""
 
 import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import httpx
 import msgspec
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import BuilderError
 from pyreqwest.http import Url
 
-_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-_URLS = "a URL with http or https and a host, such as https://pokeapi.co/api/v2"
+_CERTIFICATES = {  # pyreqwest reads these variables itself
+    "SSL_CERT_FILE": "a readable file of certificates in PEM format",
+    "SSL_CERT_DIR": "folders with files of certificates in PEM format",
+}
+_URLS = (
+    "a URL with http or https and a host, without a query, a fragment or white space, such as "
+    "https://pokeapi.co/api/v2"
+)
 
 
 class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
@@ -46,14 +56,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidSetting: A variable has a value that is not allowed.
         """
-        check_certificates("SSL_CERT_FILE", environment.get("SSL_CERT_FILE"))
+        check_certificates(environment)
         results_bucket = environment.get("RESULTS_BUCKET")
         if "AWS_SAM_LOCAL" in environment:
             results_bucket = None  # its name would be the template's, and there is no such bucket
         url = environment.get("POKEAPI_URL", "https://pokeapi.co/api/v2")
         return cls(
             service=environment.get("POWERTOOLS_SERVICE_NAME", "pokemon-names"),
-            namespace=environment.get("POWERTOOLS_METRICS_NAMESPACE", "PokemonNames"),
+            namespace=_name(environment, "POWERTOOLS_METRICS_NAMESPACE", "PokemonNames"),
             pokeapi_url=checked_url("POKEAPI_URL", url),
             max_concurrency=_count(environment, "MAX_CONCURRENCY", 100),
             max_requests_per_second=_rate(environment, "MAX_REQUESTS_PER_SECOND"),
@@ -70,27 +80,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def checked_url(name: str, given: str) -> str:
     """Return a URL that requests can be sent to; raise InvalidSetting for any other."""
+    # Without what may be a password.
+    shown = "…" if "@" in given else re.sub(r"(?<=[?#]).*", "…", given, flags=re.DOTALL)
     try:
         # httpx builds the requests, and pyreqwest sends them.
-        schemes = {httpx.URL(given).scheme, Url(given).scheme}
-    except (httpx.InvalidURL, ValueError) as error:
-        raise InvalidSetting(name, given, f"{_URLS} ({error})") from None
-    if not schemes <= {"http", "https"}:
-        raise InvalidSetting(name, given, _URLS)
+        urls = httpx.URL(given), Url(given)
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidSetting(name, shown, _URLS) from None
+    schemes = {url.scheme for url in urls}
+    if not (schemes <= {"http", "https"} and urls[0].host) or re.search(r"[\s?#]", given):
+        raise InvalidSetting(name, shown, _URLS)
     return given
 
 
-def check_certificates(name: str, given: str | None) -> None:
-    """Raise InvalidSetting for a file without certificates, of which pyreqwest says nothing."""
-    if given is None:
-        return
+def check_certificates(environment: Mapping[str, str]) -> None:
+    """Raise InvalidSetting if a variable names certificates, and there are none.
+
+    pyreqwest reads both variables itself, and is content with certificates in one of them.
+    """
+    given = {name: environment[name] for name in _CERTIFICATES if name in environment}
+    for name, value in given.items():
+        paths = [value] if name == "SSL_CERT_FILE" else value.split(os.pathsep)
+        if not any(path and Path(path).exists() for path in paths):
+            raise InvalidSetting(name, value, _CERTIFICATES[name])
     try:
-        content = Path(given).read_bytes()
-    except (OSError, ValueError) as error:
-        allowed = f"a readable file of certificates in PEM format ({error})"
-        raise InvalidSetting(name, given, allowed) from None
-    if _CERTIFICATE not in content:
-        raise InvalidSetting(name, given, "a file of certificates in PEM format, and it has none")
+        if given:
+            ClientBuilder().build()
+    except BuilderError:
+        values = " and ".join(given.values())
+        allowed = " and ".join(_CERTIFICATES[name] for name in given)
+        raise InvalidSetting(" and ".join(given), values, allowed) from None
+
+
+def _name(environment: Mapping[str, str], name: str, default: str) -> str:
+    given = environment.get(name, default)
+    if not given.strip():
+        raise InvalidSetting(name, given, f"a name, such as {default}")
+    return given
 
 
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:

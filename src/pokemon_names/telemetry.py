@@ -12,6 +12,7 @@ from pokemon_names.model import Failure, InvalidRequest
 from pokemon_names.report import Report, nearest_rank
 
 _MAX_LOGGED = 100  # numbers without a name in one line
+_MAX_TEXTS = 50  # errors in one line, of up to 3 KB each: CloudWatch cuts at 256 KB
 _MAX_VALUES = 100  # of a metric, in one line of the embedded metric format
 
 # ASCII: a caller may send a lone surrogate, which has no UTF-8, and the line would be lost.
@@ -65,8 +66,8 @@ class Telemetry:
             **_key_field(key),
         }
         self.logger.info("fetched", extra=extra)
-        if report.failures:
-            failures = list(map(str, report.failures))
+        for first in range(0, len(report.failures), _MAX_TEXTS):
+            failures = list(map(str, report.failures[first : first + _MAX_TEXTS]))
             self.logger.debug("failures", extra={"failures": failures})
 
     def _log_error(self, error: Exception, key: str | None) -> None:

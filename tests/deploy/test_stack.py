@@ -213,7 +213,7 @@ def test_events_whose_attempts_all_fail_are_tried_again_once_somebody_says_so(
     assert len(poll(running, made["Failures"])) == 1
     pokeapi.answers = {}
     assert poll(running, made["Failures"]) == []
-    (report,) = read_reports().values()
+    (report,) = [one for key, one in read_reports().items() if key.startswith("results/sqs/")]
     assert report["names"] == ["bulbasaur", "ivysaur", "venusaur"]
     assert queue_length(made["Failures"]) == 0
 

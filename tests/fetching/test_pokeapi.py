@@ -43,6 +43,10 @@ def test_a_name_is_the_one_of_the_body(body: str) -> None:
     assert decode_name(body.encode(), 151) == "mew"
 
 
+NO_NAME = (
+    r"Expected `str` matching regex '\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z'"
+    " - at `$.name`"
+)
 BAD_NAMES = {
     "not JSON": ("<html>", "JSON is malformed: invalid character (byte 0)"),
     "empty": ("", "Input data was truncated"),
@@ -52,9 +56,15 @@ BAD_NAMES = {
     "no text": ('{"name": 7}', "Expected `str`, got `int` - at `$.name`"),
     "empty name": ('{"name": ""}', "Expected `str` of length >= 1 - at `$.name`"),
     "long name": (
-        f'{{"name": "{"x" * 100_001}"}}',
-        "Expected `str` of length <= 100000 - at `$.name`",
+        f'{{"name": "{"x" * 101}"}}',
+        "Expected `str` of length <= 100 - at `$.name`",
     ),
+    "two lines": (r'{"name": "mew\nmewtwo"}', NO_NAME),
+    "a last line": (r'{"name": "mew\n"}', NO_NAME),
+    "two lines of Unicode": (r'{"name": "mew\u2028mewtwo"}', NO_NAME),
+    "escape sequence": (r'{"name": "\u001b[2Jmew"}', NO_NAME),
+    "8-bit escape sequence": (r'{"name": "\u009b2Jmew"}', NO_NAME),
+    "NUL": (r'{"name": "\u0000"}', NO_NAME),
     "no UTF-8": (
         '{"name": "\udcff"}',
         "Invalid UTF-8 encoded string",
@@ -73,8 +83,8 @@ def test_the_error_says_what_is_wrong_with_the_body_of_a_name(body: str, message
     assert str(raised.value) == message
 
 
-def test_a_name_may_have_100_000_characters() -> None:
-    name = "x" * 100_000
+@pytest.mark.parametrize("name", ["é" * 100, "Mr. Mime ♂", "日本"])
+def test_a_name_has_any_100_characters_that_can_be_printed(name: str) -> None:
     assert decode_name(f'{{"name": "{name}"}}'.encode(), 151) == name
 
 
@@ -94,6 +104,14 @@ BAD_LISTS = {
     ),
     "no name": ('{"results": [{"name": "", "url": "/151/"}]}', "Expected `str` of length >= 1"),
     "no number": ('{"results": [{"name": "mew", "url": "mew"}]}', "Expected `str` matching regex"),
+    "another line": (
+        '{"results": [{"name": "mew", "url": "/2/\\n"}]}',
+        "Expected `str` matching regex",
+    ),
+    "two lines": (
+        '{"results": [{"name": "a\\nb", "url": "/2/"}]}',
+        "Expected `str` matching regex",
+    ),
     "large number": (
         f'{{"results": [{{"name": "mew", "url": "/{"1" * 10}/"}}]}}',
         "Expected `str` matching regex",

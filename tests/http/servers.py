@@ -37,3 +37,17 @@ def serving_bytes(serve: Serve, context: ssl.SSLContext | None = None) -> Iterat
         finally:
             thread.call(close, server)
             thread.call(abort_all)
+
+
+def ending(head: bytes, body: bytes) -> Serve:
+    """Make a server that ends its connections after a body, without TLS's close_notify."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
+        await writer.drain()
+        if request.startswith(b"PRI "):  # HTTP/2's first words
+            await reader.read()
+        writer.transport.abort()
+
+    return serve

@@ -4,6 +4,7 @@ import gzip
 
 import httpx
 import pytest
+from aiohttp import web
 
 from pokemon_names.http.body import decompress
 from pokemon_names.http.client import Clients
@@ -15,6 +16,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 LIMIT = 4_000_000
 MEW = b'{"name": "mew"}'
 TWO_MEMBERS = gzip.compress(MEW[:7]) + gzip.compress(MEW[7:])
+SIXTEEN_MEMBERS = gzip.compress(b"") * 15 + gzip.compress(MEW)
 SPELLINGS = {
     "gzip": gzip.compress(MEW),
     "GZIP": gzip.compress(MEW),
@@ -23,19 +25,23 @@ SPELLINGS = {
     "X-GZip": gzip.compress(b"") + TWO_MEMBERS + gzip.compress(b""),
     "identity": MEW,
     "": MEW,
+    "identity, gzip": gzip.compress(MEW),
+    "gzip,identity,": gzip.compress(MEW),
+    "identity, identity, identity, identity, identity, identity": MEW,
+    "gzip, x-gzip, gzip, gzip": gzip.compress(gzip.compress(gzip.compress(gzip.compress(MEW)))),
 }
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_every_legal_spelling_of_gzip_is_accepted(spelling: str) -> None:
+def test_every_list_of_gzip_and_identity_is_accepted(spelling: str) -> None:
     assert decompress(SPELLINGS[spelling], spelling, LIMIT) == MEW
 
 
 @both_clients
 @pytest.mark.parametrize(
     ("coding", "body"),
-    [("X-GZip", TWO_MEMBERS), ("", MEW), ("é", MEW)],
-    ids=["compressed", "not compressed", "no ASCII"],
+    [("X-GZip", TWO_MEMBERS), ("identity, gzip", TWO_MEMBERS), ("", MEW), ("é", MEW)],
+    ids=["compressed", "compressed by a list", "not compressed", "no ASCII"],
 )
 async def test_the_header_says_whether_a_body_is_compressed(
     pokeapi: PokeAPI, url: str, strategy: str, coding: str, body: bytes
@@ -50,6 +56,37 @@ def test_members_of_equal_size_are_all_decompressed() -> None:
     parts = [MEW[:half], MEW[half:-1], MEW[-1:].ljust(half)]
     body = b"".join(map(gzip.compress, parts))
     assert decompress(body, "gzip", LIMIT) == b"".join(parts)
+
+
+def test_a_body_may_have_16_members() -> None:
+    assert decompress(SIXTEEN_MEMBERS, "gzip", LIMIT) == MEW
+
+
+@both_clients
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_body_with_more_members_is_not_read(
+    pokeapi: PokeAPI, url: str, strategy: str, status: int
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        body = gzip.compress(b"") + SIXTEEN_MEMBERS
+        return web.Response(status=status, body=body, headers={"Content-Encoding": "gzip"})
+
+    pokeapi.answers[1] = answer
+    result = await get(Clients(url), strategy)
+    assert result.body is None
+    assert result.error
+    if status == 200:
+        assert result.error.reason == "bad_body"
+        assert result.error.detail == "more than 16 gzip members"
+    else:
+        assert result.error.reason == "bad_status"
+        assert result.error.detail == "Service Unavailable"
+
+
+def test_a_body_that_is_too_large_is_decompressed_no_further() -> None:
+    body = gzip.compress(gzip.compress(b" " * (LIMIT + 1), compresslevel=0), compresslevel=1)
+    with pytest.raises(TooLargeError):
+        decompress(body, "gzip, gzip", LIMIT)
 
 
 def test_what_follows_the_last_member_is_ignored() -> None:
@@ -104,6 +141,11 @@ UNREADABLE_BODIES = {
         "gzip, br",
         gzip.compress(MEW),
         "the Content-Encoding is gzip, br, and only gzip is accepted",
+    ),
+    "gzip five times": (
+        "gzip, gzip, gzip, gzip, gzip",
+        gzip.compress(MEW),
+        "the Content-Encoding is gzip, gzip, gzip, gzip, gzip, and only gzip is accepted",
     ),
     "no gzip": (
         "gzip",

@@ -1,6 +1,7 @@
 """One GET: what is sent, and the answer, whose error is a value."""
 
 import asyncio
+import ssl
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from pokemon_names.http.client import Clients
 from pokemon_names.http.connections import Limits
 from pokemon_names.http.errors import GetError
 from tests.conftest import BOTH_CLIENTS, both_clients
-from tests.http.servers import get
+from tests.http.servers import ending, get, serving_bytes
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
 
@@ -150,6 +151,37 @@ async def test_no_more_of_a_body_is_read_than_the_limit_allows(
     assert result.bytes < 900_000
     assert result.error.kind == ("service" if result.error.status else "final")
     assert result.error.detail in {"more than 100000 bytes", "Service Unavailable"}
+
+
+@both_clients
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+async def test_json_may_start_with_a_byte_order_mark(
+    pokeapi: PokeAPI, url: str, strategy: str, encoding: str
+) -> None:
+    """Read by msgspec, which takes UTF-8 only; httpx's own `json` reads all of them."""
+    pokeapi.answers[1] = answers.raw('{"name": "flabébé"}'.encode(encoding))
+    answer = await get(Clients(url), strategy, decode=msgspec.json.decode)
+    assert answer.body == {"name": "flabébé"}
+
+
+@both_clients
+async def test_a_body_that_ends_with_its_connection_is_read_if_its_json_is_whole(
+    tls: ssl.SSLContext, strategy: str
+) -> None:
+    with serving_bytes(ending(b"", b'{"name": "mew"}'), tls) as port:
+        answer = await get(Clients(f"https://localhost:{port}"), strategy)
+    assert answer.body == {"name": "mew"}
+    with serving_bytes(ending(b"", b'{"name": "mew'), tls) as port:
+        answer = await get(Clients(f"https://localhost:{port}"), strategy)
+    assert answer.error
+    assert answer.error.reason == "bad_body"
+
+
+async def test_an_encoding_that_is_broken_is_an_error(pokeapi: PokeAPI, url: str) -> None:
+    pokeapi.answers[1] = answers.raw(b"\xff\xfe{")
+    answer = await get(Clients(url))
+    assert answer.error
+    assert answer.error.reason == "bad_body"
 
 
 @both_clients

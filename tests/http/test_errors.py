@@ -6,18 +6,31 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from h2.errors import ErrorCodes
 
 from pokemon_names.http.client import Clients
-from pokemon_names.http.errors import GetError
+from pokemon_names.http.errors import GetError, Kind
 from pokemon_names.model import Failure
 from tests.conftest import QUICK, both_clients, fetch_range, server_context
-from tests.http.servers import get, serving_bytes
+from tests.http.servers import Serve, get, serving_bytes
 from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI, answers, serving
 
@@ -67,6 +80,36 @@ async def test_a_malformed_retry_after_is_none(
     answer = await get(Clients(url))
     assert answer.error
     assert answer.error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("\x1b[2J\x07no", r"\x1b[2J\x07no"),
+        ("one\r\ntwo\x85three\u2028four", "one two three four"),
+        ("\u202eevil \x9b", r"\u202eevil \x9b"),
+        ("\x00", r"\x00"),
+        ("Pokémon 日本 🙂", "Pokémon 日本 🙂"),
+        ("\x1b" * 1000, r"\x1b" * 50),
+    ],
+    ids=["escapes", "lines", "direction", "nothing else", "other scripts", "many"],
+)
+async def test_the_text_of_an_error_is_one_line_without_control_characters(
+    pokeapi: PokeAPI, url: str, text: str, detail: str
+) -> None:
+    pokeapi.answers[1] = answers.text(503, text)
+    answer = await get(Clients(url))
+    assert answer.error
+    assert answer.error.detail == detail
+
+
+async def test_what_is_wrong_with_a_body_is_said_without_control_characters(url: str) -> None:
+    def decode(_: bytes | bytearray) -> None:
+        raise ValueError("\x1b[2J\n")
+
+    answer = await get(Clients(url), decode=decode)
+    assert answer.error
+    assert answer.error.detail == r"\x1b[2J"
 
 
 def abort(connection: Connection, *_: int) -> None:
@@ -212,6 +255,31 @@ def issue_for_another_host(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("example.org")
 
 
+def issue_for_no_host(authority: trustme.CA) -> trustme.LeafCert:
+    """Name the host in the common name only, as was usual before subjectAltName."""
+    issuer = load_pem_private_key(authority.private_key_pem.bytes(), None)
+    assert isinstance(issuer, EllipticCurvePrivateKey)
+    key = generate_private_key(SECP256R1())
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")]))
+        .issuer_name(x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(issuer, SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return trustme.LeafCert(private, certificate.public_bytes(Encoding.PEM), [])
+
+
+def the_authoritys_own(authority: trustme.CA) -> trustme.LeafCert:
+    """Return what `openssl req -x509` makes: a certificate that signs itself, and may others."""
+    return trustme.LeafCert(authority.private_key_pem.bytes(), authority.cert_pem.bytes(), [])
+
+
 def issue_expired(authority: trustme.CA) -> trustme.LeafCert:
     return authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
 
@@ -230,6 +298,20 @@ def issue_expired(authority: trustme.CA) -> trustme.LeafCert:
         (
             issue_expired,
             "certificate expired; the server needs a new one",
+        ),
+        (
+            issue_for_no_host,
+            (
+                'certificate not valid for name "localhost"; the server needs a certificate with a'
+                " subjectAltName"
+            ),
+        ),
+        (
+            the_authoritys_own,
+            (
+                "Other(OtherError(CaUsedAsEndEntity)); the server needs a certificate that is not"
+                " an authority's own"
+            ),
         ),
     ],
 )
@@ -270,6 +352,71 @@ async def test_ssl_cert_file_names_the_trusted_authorities(
     with serving(PokeAPI(), ssl_context=tls) as port:
         answer = await get(Clients(f"https://localhost:{port}/api/v2"), strategy)
     assert answer.error is None
+
+
+def proxy(response: bytes) -> Serve:
+    """Make a proxy that answers each CONNECT so, and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response)
+        writer.close()
+
+    return serve
+
+
+PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY does not connect: "
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("response", "kind", "detail"),
+    [
+        (
+            b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "fatal",
+            f"{PROXY}proxy authorization required; name a user and a password in its URL",
+        ),
+        (b"HTTP/1.1 403 Forbidden\r\n\r\n", "service", f"{PROXY}unsuccessful"),
+        (b"", "service", f"{PROXY}unexpected end of file"),
+    ],
+    ids=["needs a password", "refuses", "hangs up"],
+)
+async def test_a_proxy_that_does_not_connect_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+    response: bytes,
+    kind: Kind,
+    detail: str,
+) -> None:
+    with serving_bytes(proxy(response)) as port:
+        monkeypatch.setenv(
+            "HTTPS_PROXY" if strategy == "sync" else "ALL_PROXY",
+            f"http://me:secret@127.0.0.1:{port}",
+        )
+        answer = await get(Clients("https://pokeapi.test"), strategy)
+    assert answer.error == GetError(kind=kind, reason="unreachable", detail=detail)
+
+
+@both_clients
+async def test_a_proxy_that_is_down_is_named(
+    monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@127.0.0.1:1")
+    error = (await get(Clients("https://pokeapi.test"), strategy)).error
+    assert error
+    assert (error.kind, error.reason) == ("service", "unreachable")
+    assert error.detail.startswith(f"{PROXY}Connection refused")
+
+
+async def test_a_proxy_that_does_not_speak_tls_needs_another_url(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url.replace("http:", "https:"))
+    error = (await get(Clients("https://pokeapi.test"))).error
+    assert error
+    problem = "received corrupt message of type InvalidContentType"
+    assert error.detail == f"{PROXY}{problem}; it does not speak TLS: correct its URL"
 
 
 async def test_a_server_without_tls(pokeapi: PokeAPI, url: str) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import ssl
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,9 +15,10 @@ from aiohttp import web
 from anyio.from_thread import start_blocking_portal
 from h2.errors import ErrorCodes
 
+from pokemon_names.http import transport
 from pokemon_names.http.connections import Limits
 from pokemon_names.http.transport import BlockingTransport, Transport
-from tests.http.servers import serving_bytes
+from tests.http.servers import ending, serving_bytes
 from tests.tools.connections import abort_all
 from tests.tools.http2 import Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI, answers, serving
@@ -418,6 +421,27 @@ def test_a_response_that_makes_no_sense_raises(
         call("GET", f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize("body", [b'{"name": "mew"}', b" " * 200_000 + b"{}"])
+def test_a_body_may_end_with_its_connection(call: Call, tls: ssl.SSLContext, body: bytes) -> None:
+    with serving_bytes(ending(b"", body), tls) as port:
+        response = call("GET", f"https://localhost:{port}")
+    assert response.content == body
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"], ids=["length", "chunked"]
+)
+def test_a_body_that_says_where_it_ends_must_not_end_before(
+    call: Call, tls: ssl.SSLContext, head: bytes
+) -> None:
+    body = b"2\r\n{}\r\n" if b"chunked" in head else b"{}"
+    with (
+        serving_bytes(ending(head, body), tls) as port,
+        pytest.raises(httpx.RemoteProtocolError, match="close_notify"),
+    ):
+        call("GET", f"https://localhost:{port}")
+
+
 def test_an_untrusted_certificate_raises(
     call: Call, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -463,3 +487,20 @@ async def test_a_request_can_be_cancelled(server: str) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.get(f"{server}/hang"), timeout=0.1)
     assert (await client.get(f"{server}/echo")).status_code == 200
+
+
+def test_what_reads_a_body_is_freed_once_it_is_closed(
+    call: Call, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only once the collector runs: a hundred bodies of 4 MB come at the same time."""
+    readers: list[weakref.ref[Any]] = []
+
+    def note(read: Call, size: int) -> Call:
+        reader = partial(read, size)
+        readers.append(weakref.ref(reader))
+        return reader
+
+    monkeypatch.setattr(transport, "partial", note)
+    response = call("GET", f"{server}/large")
+    assert len(response.content) == 3_000_000
+    assert [reader() for reader in readers] == [None]

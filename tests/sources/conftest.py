@@ -10,9 +10,9 @@ import boto3
 import pytest
 from aiohttp import web
 
+from pokemon_names import ranges
 from pokemon_names.stores import s3
-from tests.conftest import REGION, Handle, account, load
-from tests.tools.invoke import Context
+from tests.conftest import REGION, Handle, account, invoke, load
 from tests.tools.pokeapi import PokeAPI, serving
 from tests.tools.pokeapi.answers import Answer
 
@@ -43,7 +43,7 @@ def environment_with_bucket() -> Iterator[tuple[ModuleType, Any]]:
 def warm() -> Iterator[Handle]:
     """Yield the handler of one environment, which has no bucket."""
     with environment() as app:
-        yield lambda event: app.handler(event, Context())
+        yield lambda event: invoke(app, event)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,46 @@ def bucket(shared: tuple[ModuleType, Any]) -> Any:
 def warm_with_bucket(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001
     """Return the handler of one environment that has the bucket, which is empty."""
     app, _ = shared
-    return lambda event: app.handler(event, Context())
+    return lambda event: invoke(app, event)
+
+
+REPEATED = ",".join(["1-1500"] * 2857)  # 20,000 characters
+
+
+class Parsed:
+    """The work of parsing ranges: how many parts were read, and how many numbers were taken."""
+
+    def __init__(self) -> None:
+        self.parts = 0
+        self.numbers = 0
+
+    def take(self, part: range) -> "Part":
+        self.parts += 1
+        return Part(part, self)
+
+
+class Part:
+    """A part of a range, which counts the numbers that are taken from it."""
+
+    def __init__(self, part: range, parsed: Parsed) -> None:
+        self._part = part
+        self._parsed = parsed
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __iter__(self) -> Iterator[int]:
+        self._parsed.numbers += len(self._part)
+        return iter(self._part)
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
+    """Return the work of parsing ranges, counted from now on."""
+    parsed = Parsed()
+    parse_part = vars(ranges)["_parse_part"]
+    monkeypatch.setattr(ranges, "_parse_part", lambda *given: parsed.take(parse_part(*given)))
+    return parsed
 
 
 def together(count: int) -> Answer:

@@ -8,9 +8,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from pokemon_names.model import InvalidRequest
+from pokemon_names import sources
+from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.sources.base import Deployment, check_size
+from pokemon_names.stores.s3 import Bucket
 from tests.conftest import Handle, LoadApp, sample
-from tests.sources.conftest import together
+from tests.sources.conftest import REPEATED, Parsed, together
 from tests.sources.test_sqs import batch, failed_messages
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -69,6 +72,81 @@ def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
     app = load_app()
     vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.0)
     assert failed_messages(app.handler(batch('{"range": "1-3"}'), Context())) == []
+
+
+def with_range(name: str, expression: str) -> dict[str, Any]:
+    """Return a sample event whose request has that range."""
+    event = sample(name)
+    fields = {"range": expression}
+    match event:
+        case {"Records": [{"Sns": notification}]}:
+            notification["Message"] = json.dumps(fields)
+        case {"Records": [message, *_]}:
+            event["Records"] = [{**message, "body": json.dumps(fields)}]
+        case {"requestContext": _}:
+            event["queryStringParameters"] = fields
+            event.pop("multiValueQueryStringParameters", None)
+        case {"task": _}:
+            event["request"] = fields
+        case {"detail": _}:
+            event["detail"] = fields
+        case _:
+            event = fields
+    return event
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("direct", 2),
+        ("http-api", 2),
+        ("rest-api", 2),
+        ("alb", 2),
+        ("http-api-race", 2),
+        ("sqs", 2),
+        ("sns", 2),
+        ("eventbridge", 2),
+        ("states-fetch", 2),
+        ("states-plan", 667),  # of a million numbers
+        ("states-merge", 667),
+    ],
+)
+def test_a_range_that_repeats_its_numbers_is_refused_before_any_is_taken(
+    parsed: Parsed, name: str, most: int
+) -> None:
+    source = sources.detect(with_range(name, REPEATED), Deployment(bucket=Bucket("pokemon-names")))
+    refused: list[Any] = []
+    try:
+        refused += [job.request for job in source.jobs()]
+    except InvalidRequest as error:
+        refused.append(error)
+    (refusal,) = refused
+    assert isinstance(refusal, InvalidRequest)
+    assert refusal.field.endswith("range")
+    assert (parsed.parts, parsed.numbers) == (most, 0)
+
+
+def test_a_race_takes_its_range_once(parsed: Parsed) -> None:
+    event = with_range("http-api-race", "1-20,30")
+    jobs = sources.detect(event, Deployment()).jobs()
+    assert [len(job.request.numbers) for job in jobs if isinstance(job.request, Request)] == [
+        21
+    ] * 4
+    assert (parsed.parts, parsed.numbers) == (2, 21)
+
+
+REPORT = {"names": ["poke\u0301mon"], "text": '"'}
+
+
+@pytest.mark.parametrize("reply", [REPORT, {"body": json.dumps(REPORT)}])
+def test_a_reply_is_as_large_as_what_the_runtime_sends(reply: dict[str, Any]) -> None:
+    size = len(json.dumps(reply, ensure_ascii=False).encode())
+    check_size(reply, size)
+    message = (
+        f"^reply: got '{size} bytes', allowed: at most {size - 1} bytes: ask for fewer numbers"
+    )
+    with pytest.raises(InvalidRequest, match=message):
+        check_size(reply, size - 1)
 
 
 def test_a_record_of_an_event_that_failed_stands_for_the_event(warm: Handle) -> None:

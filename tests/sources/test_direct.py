@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from pokemon_names.model import InvalidRequest
-from tests.conftest import Handle, LoadApp
+from pokemon_names.model import Fetched, Found, InvalidRequest
+from pokemon_names.report import Report
+from pokemon_names.sources.base import Deployment, JobResult
+from pokemon_names.sources.direct import Direct
+from tests.conftest import Handle, LoadApp, make_request
 from tests.tools.invoke import Context
 
 
@@ -23,6 +26,40 @@ def test_an_event_that_is_no_object_is_invalid(warm: Handle, event: Any, shown: 
 def test_the_slow_strategies_take_any_range(load_app: LoadApp, strategy: str) -> None:
     app = load_app(MAX_SEQUENTIAL_NUMBERS="1")
     assert app.handler({"range": "1-3", "strategy": strategy}, Context())["count"] == 3
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"access_token": "s3cret", "range": "1"},
+        {"Records": "s3cret"},
+        {"Records": [{"access_token": "s3cret"}]},
+        {"Records": [{"eventSource": {"access_token": "s3cret"}}]},
+        {"access_token": "s3cret", "source": "aws.iam"},
+        {"task": "plan", "access_token": "s3cret"},
+        {"task": "s3cret", "x": 1},
+    ],
+)
+def test_a_refusal_has_no_value_of_a_field_that_is_not_a_requests(
+    warm: Handle, caplog: pytest.LogCaptureFixture, event: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidRequest, match=r"got ") as caught:
+        warm(event)
+    logged = [vars(record) for record in caplog.records]
+    assert "s3cret" not in str(caught.value) + str(logged)
+
+
+@pytest.mark.parametrize(("count", "is_sent"), [(14_000, True), (15_000, False)])
+def test_a_report_that_lambda_cannot_send_is_refused(*, count: int, is_sent: bool) -> None:
+    source = Direct({"range": "1"}, Deployment())
+    (job,) = source.jobs()
+    found = [Found(number, "\N{LIZARD}" * 100) for number in range(count)]
+    result = JobResult(job, Report(make_request(), Fetched(found, [], 1.0)))
+    if is_sent:
+        assert source.reply([result])["count"] == count
+    else:
+        with pytest.raises(InvalidRequest, match=r"^reply: got '6,0.* bytes', allowed: at most 6,"):
+            source.reply([result])
 
 
 def test_a_direct_call_may_not_have_an_unknown_field(warm: Handle) -> None:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pokemon_names.model import STRATEGIES, InvalidRequest
-from pokemon_names.sources.base import Deployment
+from pokemon_names.model import STRATEGIES, Fetched, Found, InvalidRequest
+from pokemon_names.report import Report
+from pokemon_names.sources.base import Deployment, JobResult
 from pokemon_names.sources.http import Http
-from tests.conftest import Handle, LoadApp, header_of, http_event, sample
+from tests.conftest import Handle, LoadApp, header_of, http_event, make_request, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI
 
@@ -146,7 +147,7 @@ def test_any_other_path_is_not_found(warm: Handle, path: str) -> None:
     event["requestContext"]["stage"] = "prod"
     reply = warm(event)
     assert reply["statusCode"] == 404
-    assert json.loads(reply["body"])["given"] == path
+    assert json.loads(reply["body"])["given"] == "…"
 
 
 def test_every_link_of_the_documentation_is_served(load_app: LoadApp) -> None:
@@ -321,17 +322,17 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/docs"),
             404,
-            f"path: got '/docs', allowed: {PATHS}",
+            f"path: got '…', allowed: {PATHS}",
         ),
         (
             http_event("/pokemon/1/moves"),
             404,
-            f"path: got '/pokemon/1/moves', allowed: {PATHS}",
+            f"path: got '…', allowed: {PATHS}",
         ),
         (
             http_event("/pokemons", method="POST"),
             404,
-            f"path: got '/pokemons', allowed: {PATHS}",
+            f"path: got '…', allowed: {PATHS}",
         ),
         (
             http_event("/race", method="PUT"),
@@ -341,7 +342,7 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/pokemon", limit="3"),
             400,
-            f"limit: got '3', allowed: {FIELDS}",
+            f"limit: got '…', allowed: {FIELDS}",
         ),
         (
             http_event("/pokemon", range="1-9999"),
@@ -381,7 +382,7 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/pokemon", strategies="sync"),
             400,
-            f"strategies: got 'sync', allowed: {FIELDS}",
+            f"strategies: got '…', allowed: {FIELDS}",
         ),
         (
             http_event("/race", fresh="true"),
@@ -400,6 +401,99 @@ def test_a_problem_names_the_field_what_came_and_what_is_allowed(
     assert body["type"] == "about:blank"
     assert body["detail"] == detail
     assert detail.startswith(f"{body['field']}: got '{body['given']}', allowed: {body['allowed']}")
+
+
+@pytest.mark.parametrize("accept", [None, BROWSER])
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/pokemon", {"access_token": "s3cret"}),
+        ("/race", {"range": "1", "strategies": "index", "access_token": "s3cret"}),
+        ("/race.svg", {"access_token": "s3cret"}),
+        ("/s3cret", {}),
+        ("/pokemon/1/s3cret", {}),
+        ("/race/s3cret", {}),
+    ],
+)
+def test_a_refusal_neither_repeats_nor_logs_what_may_be_a_secret(
+    warm: Handle,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    query: dict[str, str],
+    accept: str | None,
+) -> None:
+    reply = warm(http_event(path, accept, **query))
+    assert reply["statusCode"] in {400, 404}
+    (record,) = caplog.records
+    assert record.message == "invalid request"
+    assert "s3cret" not in json.dumps(reply) + str(vars(record))
+
+
+@pytest.mark.parametrize("shape", ["http-api", "rest-api", "alb", "alb-multi-value"])
+@pytest.mark.parametrize("path", ["/race", "/pokemon", "/race.svg"])
+def test_what_is_no_unicode_is_escaped(warm: Handle, shape: str, path: str) -> None:
+    event = shaped_event(shape, path, range="\ud800")
+    add_header(event, "Accept", BROWSER)
+    if shape in {"rest-api", "alb-multi-value"}:
+        event["multiValueQueryStringParameters"] = {"range": ["\ud800", "x"]}
+    reply = warm(event)
+    assert reply["statusCode"] == 400
+    assert r"\ud800" in reply["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [("/race", {"\ud800": "1"}, 400), ("/\ud800", {}, 404), ("/\ud800/race/", {"range": "1"}, 200)],
+)
+@pytest.mark.parametrize("shape", ["http-api", "alb-multi-value"])
+def test_no_part_of_a_request_need_be_unicode(
+    warm: Handle, shape: str, path: str, query: dict[str, str], status: int
+) -> None:
+    event = shaped_event(shape, path, **query)
+    event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+    add_header(event, "Accept", BROWSER)
+    add_header(event, "If-None-Match", "\ud800")
+    assert warm(event)["statusCode"] == status
+
+
+def test_several_values_that_are_no_list_are_none(warm: Handle) -> None:
+    event = shaped_event("rest-api", "/pokemon", range="1")
+    event["multiValueQueryStringParameters"] = {"range": "2", "strategy": [3]}
+    reply = warm(event)
+    assert json.loads(reply["body"])["field"] == "strategy"
+    event["multiValueQueryStringParameters"] = {"range": "2"}
+    assert json.loads(warm(event)["body"])["range"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("shape", "method", "path", "count", "status"),
+    [
+        ("alb", "GET", "/pokemon", 600, 200),
+        ("alb", "HEAD", "/pokemon", 600, 200),
+        ("alb", "GET", "/pokemon", 800, 400),
+        ("alb", "HEAD", "/pokemon", 800, 400),
+        ("alb-multi-value", "GET", "/pokemon", 800, 400),
+        ("http-api", "GET", "/pokemon", 800, 200),
+        ("http-api", "GET", "/pokemon", 4500, 400),
+        ("rest-api", "GET", "/pokemon", 4500, 400),
+        ("function-url", "GET", "/race", 1100, 400),
+    ],
+)
+def test_a_reply_that_its_caller_cannot_receive_is_refused(
+    shape: str, method: str, path: str, count: int, status: int
+) -> None:
+    event = shaped_event(shape, path, method, range="1")
+    source = Http.from_event(event, Deployment())
+    assert source
+    found = [Found(number, "\N{LIZARD}" * 100) for number in range(count)]
+    report = Report(make_request(), Fetched(found, [], 1.0))
+    reply = source.reply([JobResult(job, report) for job in source.jobs()])
+    assert reply["statusCode"] == status
+    assert header_of(reply, "Content-Type") == (PROBLEM if status == 400 else "application/json")
+    if method == "HEAD":
+        assert reply["body"] == ""
+    elif status == 400:
+        assert json.loads(reply["body"])["field"] == "reply"
 
 
 @pytest.mark.parametrize(

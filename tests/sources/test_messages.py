@@ -62,6 +62,13 @@ def test_a_bad_notification_is_refused(warm: Handle, given: Any, field: str) -> 
     assert [refusal["field"] for refusal in warm(event)["refused"]] == [field]
 
 
+@pytest.mark.parametrize("message", ['\ufeff{"range": "1-3"}', ' {"range": "1-3"}\r\n'])
+def test_a_notification_may_start_with_a_byte_order_mark(warm: Handle, message: str) -> None:
+    event = sample("sns")
+    event["Records"][0]["Sns"]["Message"] = message
+    assert [report["count"] for report in warm(event)["reports"]] == [3]
+
+
 @pytest.mark.parametrize(
     ("detail", "field"), [(None, "detail"), ([], "detail"), ({"ranges": "1"}, "detail.ranges")]
 )

@@ -197,6 +197,9 @@ def test_the_etag_depends_on_the_names_and_on_the_content_type(warm: Handle) -> 
         ("http-api", '"other", {}'),
         ("http-api", '"other",{}'),
         ("http-api", "*"),
+        ("http-api", " * "),
+        ("http-api", "strong {}"),
+        ("http-api", '"other", strong {}'),
         ("alb-multi-value", "{}"),
     ],
 )
@@ -205,7 +208,7 @@ def test_a_caller_that_has_the_names_gets_304_and_no_body(
 ) -> None:
     event = sample(shape)
     first = warm(event)
-    if_none_match = template.format(header_of(first, "ETag"))
+    if_none_match = template.format(header_of(first, "ETag")).replace("strong W/", "")
     add_header(event, "If-None-Match", if_none_match)
     reply = warm(event)
     assert reply["statusCode"] == 304
@@ -214,10 +217,29 @@ def test_a_caller_that_has_the_names_gets_304_and_no_body(
         assert header_of(reply, header) == header_of(first, header)
 
 
-def test_a_caller_that_has_other_names_gets_the_reply(warm: Handle) -> None:
+@pytest.mark.parametrize("tags", ['W/"other"', '"other"', '"a, *, b"', '"other", *', "W/", "", "W"])
+def test_a_caller_that_has_other_names_gets_the_reply(warm: Handle, tags: str) -> None:
     event = http_event("/pokemon", range="1")
-    event["headers"]["if-none-match"] = 'W/"other"'
+    event["headers"]["if-none-match"] = tags
     assert warm(event)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        http_event("/"),
+        http_event("/openapi.yaml"),
+        http_event("/pokemon", range="1"),
+        http_event("/pokemon", "text/plain", range="1"),
+        http_event("/pokemon", range="x"),
+        http_event("/docs"),
+        http_event("/race", BROWSER, range="1", strategies="index"),
+        http_event("/race.svg", range="1", strategies="index"),
+        sample("alb-multi-value"),
+    ],
+)
+def test_no_reply_is_taken_for_another_type(warm: Handle, event: dict[str, Any]) -> None:
+    assert header_of(warm(event), "X-Content-Type-Options") == "nosniff"
 
 
 @pytest.mark.parametrize(

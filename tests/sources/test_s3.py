@@ -8,10 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pokemon_names import sources
-from pokemon_names.model import Request
+from pokemon_names.model import InvalidRequest, Request
 from pokemon_names.sources.base import Deployment, IncompleteError
 from pokemon_names.stores.s3 import Bucket
 from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
+from tests.sources.conftest import REPEATED, Parsed
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
@@ -90,6 +91,48 @@ def test_an_object_that_is_too_large_is_refused_as_a_whole(
     assert refusal["field"] == "key"
     assert refusal["given"] == KEY
     assert refusal["allowed"] == allowed
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"],
+)
+def test_an_object_may_be_in_any_unicode(
+    warm_with_bucket: Handle, upload: Upload, encoding: str
+) -> None:
+    reply = warm_with_bucket(upload('{"range": "1-3"}\r\n\r\n{"range": "151"}'.encode(encoding)))
+    assert [report["count"] for report in reply["reports"]] == [3, 1]
+    assert reply["refused"] == []
+
+
+def test_a_byte_order_mark_makes_no_line(warm_with_bucket: Handle, upload: Upload) -> None:
+    """Files with such marks may have been joined."""
+    content = '\ufeff\n{"range": "1"}\n\ufeff{"range": "2"}\n'
+    reply = warm_with_bucket(upload(content))
+    assert [report["range"] for report in reply["reports"]] == ["1", "2"]
+    assert reply["refused"] == []
+
+
+def test_lines_that_repeat_their_numbers_are_refused_before_any_is_taken(
+    bucket: Any, upload: Upload, parsed: Parsed
+) -> None:
+    line = json.dumps({"range": REPEATED})
+    event = upload("\n".join([line] * 49))  # almost as large as it may be
+    jobs = sources.detect(event, Deployment(bucket=Bucket(bucket.name))).jobs()
+    assert [isinstance(job.request, InvalidRequest) for job in jobs] == [True] * 49
+    assert (parsed.parts, parsed.numbers) == (2 * 49, 0)
+
+
+def test_a_key_that_is_no_unicode_raises_what_the_runtime_can_send(
+    warm_with_bucket: Handle, upload: Upload
+) -> None:
+    event = upload("")
+    event["detail"]["object"]["key"] = "requests/\ud800"
+    with pytest.raises(UnicodeEncodeError) as caught:
+        warm_with_bucket(event)
+    assert str(caught.value).encode()
+    event["detail"]["bucket"]["name"] = "another"
+    assert len(warm_with_bucket(event)["refused"]) == 1
 
 
 def test_an_object_that_is_no_text_is_refused(warm_with_bucket: Handle, upload: Upload) -> None:

@@ -107,13 +107,15 @@ def test_a_message_whose_report_cannot_be_stored_fails(load_app: LoadApp, capsys
 def test_a_message_may_be_an_event_that_another_source_could_not_deliver(
     warm_with_bucket: Handle, read_reports: ReadReports, name: str
 ) -> None:
+    """Its report is the message's: it replaces none that the other source has stored."""
     warm_with_bucket(sample(name))
-    (key,) = expected = read_reports()
+    ((key, expected),) = read_reports().items()
     body = json.dumps(sample(name))
     assert failed_messages(warm_with_bucket(batch(body, '{"range": "151"}'))) == []
     stored = read_reports()
-    assert stored.keys() == {key, "results/sqs/m1.json"}
-    assert stored[key]["names"] == expected[key]["names"]
+    assert stored.keys() == {key, "results/sqs/m0.json", "results/sqs/m1.json"}
+    assert stored[key] == expected
+    assert stored["results/sqs/m0.json"]["names"] == expected["names"]
 
 
 def test_a_message_may_be_a_record_of_a_direct_call(
@@ -128,13 +130,60 @@ def test_a_message_fails_once_however_many_of_its_requests_fail(
     pokeapi: PokeAPI, handle_with_bucket: Handle, bucket: Any
 ) -> None:
     pokeapi.answers = dict.fromkeys([PokeAPI.LIST, 1, 2], answers.status(400))
-    lines = '{"range": "1"}\n{"range": "2"}\n{"range": "3"}'
-    uploaded = bucket.put_object(Key="requests/three.jsonl", Body=lines)
+    event = object_created(bucket, '{"range": "1"}\n{"range": "2"}\n{"range": "3"}')
+    assert failed_messages(handle_with_bucket(batch(json.dumps(event)))) == ["m0"]
+
+
+def object_created(bucket: Any, content: str, **more: str) -> dict[str, Any]:
+    """Put an object, and return EventBridge's event for it."""
+    uploaded = bucket.put_object(Key="requests/three.jsonl", Body=content, **more)
     event = sample("eventbridge-s3")
     event["detail"]["bucket"]["name"] = bucket.name
-    created = {"key": uploaded.key, "etag": uploaded.e_tag.strip('"')}
-    event["detail"]["object"] |= created
-    assert failed_messages(handle_with_bucket(batch(json.dumps(event)))) == ["m0"]
+    event["detail"]["object"] |= {"key": uploaded.key, "etag": uploaded.e_tag.strip('"')}
+    return event
+
+
+def test_the_lines_of_an_object_have_reports_under_the_id_of_the_message(
+    warm_with_bucket: Handle, read_reports: ReadReports, bucket: Any
+) -> None:
+    several = json.dumps(object_created(bucket, '{"range": "1"}\n\nx\n'))
+    assert failed_messages(warm_with_bucket(batch(several))) == []
+    assert read_reports().keys() == {"results/sqs/m0-1.json", "results/sqs/m0-3.json"}
+    one = json.dumps(object_created(bucket, '{"range": "1"}'))
+    none = json.dumps(sample("eventbridge-s3"))  # of another bucket
+    bucket.objects.filter(Prefix="results/").delete()
+    assert failed_messages(warm_with_bucket(batch(one, none))) == []
+    assert read_reports().keys() == {"results/sqs/m0-1.json", "results/sqs/m1.json"}
+
+
+@pytest.mark.parametrize("key", ["requests/\ud800", "requests/x\0", "requests/" + "x" * 1100])
+def test_an_object_with_an_impossible_key_affects_no_other_message(
+    warm_with_bucket: Handle, read_reports: ReadReports, bucket: Any, key: str
+) -> None:
+    event = object_created(bucket, "")
+    event["detail"]["object"]["key"] = key
+    reply = warm_with_bucket(batch(json.dumps(event), *['{"range": "1"}'] * 9))
+    assert set(failed_messages(reply)) <= {"m0"}
+    assert read_reports().keys() == {f"results/sqs/m{index}.json" for index in range(1, 10)}
+
+
+def test_an_archived_object_affects_no_other_message(
+    warm_with_bucket: Handle, read_reports: ReadReports, bucket: Any
+) -> None:
+    event = json.dumps(object_created(bucket, '{"range": "1"}', StorageClass="GLACIER"))
+    assert failed_messages(warm_with_bucket(batch('{"range": "1"}', event, event))) == ["m1", "m2"]
+    assert read_reports().keys() == {"results/sqs/m0.json"}
+
+
+@pytest.mark.parametrize("marks", ["\ufeff", "\ufeff\n"])
+def test_a_message_may_start_with_a_byte_order_mark(
+    warm_with_bucket: Handle, read_reports: ReadReports, marks: str
+) -> None:
+    notification = {"Type": "Notification", "Message": marks + '{"range": "1"}'}
+    event = json.dumps(sample("eventbridge"))
+    bodies = [f'{marks}{{"range": "151"}}', marks + json.dumps(notification), marks + event]
+    assert failed_messages(warm_with_bucket(batch(*bodies))) == []
+    assert [report["count"] for report in read_reports().values()] == [1, 1, 4]
 
 
 def test_a_message_does_not_fail_for_a_refusal_of_the_event_that_it_holds(
@@ -145,5 +194,5 @@ def test_a_message_does_not_fail_for_a_refusal_of_the_event_that_it_holds(
     record = {**sample("failure-record"), "requestPayload": event}
     assert failed_messages(warm_with_bucket(batch(json.dumps(record)))) == []
     ((key, refusal),) = read_reports().items()
-    assert key == f"results/eventbridge/{event['id']}.json"
+    assert key == "results/sqs/m0.json"
     assert refusal["error"] == "InvalidRequest"

@@ -17,6 +17,10 @@ from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
 FOLDER = "runs/x/20261122T220000.000000Z"
+FORBIDDEN_NAMES = [
+    "", ".", "..", "x" * 81, "x\n", "x/y", " ", "x\u3000", "\0", "\x7f", "\x9f", "\ud800", "\uffff",
+    "\ufffe", "\U0010ffff", *'<>{}[]?*"#%\\^|~`$&,;:',
+]  # fmt: skip
 
 
 def task(name: str, **fields: Any) -> dict[str, Any]:
@@ -210,7 +214,11 @@ def test_a_trace_over_chunks_is_refused(warm_with_bucket: Handle) -> None:
     [
         ({"task": "dance"}, "task, execution, started, request', allowed: the fields range"),
         ({"execution": "../x"}, "matching regex"),
+        *[({"execution": name}, "matching regex") for name in FORBIDDEN_NAMES],
         ({"started": "2026-11-22T22:00:00"}, "timezone"),
+        ({"started": "0001-01-01T00:00:00+23:59"}, "no time in UTC"),
+        ({"started": "9999-12-31T23:59:59-00:01"}, "no time in UTC"),
+        ({"started": "\ud800"}, "surrogates not allowed"),
         ({"request": None}, "Expected `object`"),
     ],
 )
@@ -219,9 +227,39 @@ def test_a_malformed_task_is_invalid(warm: Handle, fields: dict[str, Any], messa
         warm({**sample("states-plan"), **fields})
 
 
+# That StartExecution allows: up to 80 characters, but for a few.
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+@pytest.mark.parametrize(
+    "name",
+    ["x", "x" * 80, "poke\u0301mon", "\u30dd\u30b1\u30e2\u30f3", "\N{LIZARD}" * 80, "...", ".x",
+     "every-name_2026.11.22(1)!@'+="],
+)  # fmt: skip
+def test_an_execution_may_have_any_name_that_aws_allows(
+    warm_with_bucket: Handle, read_reports: ReadReports, name: str
+) -> None:
+    fields = {"execution": name, "request": {"range": "1"}}
+    plan = warm_with_bucket({**sample("states-plan"), **fields})
+    key = f"{plan['folder']}/0.json"
+    warm_with_bucket({**sample("states-fetch"), "key": key, "request": {"range": "1"}})
+    assert warm_with_bucket({**sample("states-merge"), **fields})["count"] == 1
+    assert read_reports().keys() == {f"results/states/{name}.json"}
+
+
+@pytest.mark.parametrize("started", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_chunk_has_a_key_whenever_the_execution_started(
+    warm_with_bucket: Handle, started: str
+) -> None:
+    plan = warm_with_bucket(task("plan", started=started, request={"range": "1"}))
+    key = f"{plan['folder']}/0.json"
+    assert warm_with_bucket(task("fetch", key=key, request={"range": "1"}))["count"] == 1
+    merged = warm_with_bucket(task("merge", started=started, request={"range": "1"}))
+    assert merged["count"] == 1
+
+
 @pytest.mark.parametrize(
     "key",
     [
+        *[f"{FOLDER}/0.json".replace("/x/", f"/{name}/") for name in FORBIDDEN_NAMES],
         "results/sqs/x.json",
         "runs/x/1.json",
         "runs/x/y/1.json",
@@ -231,7 +269,7 @@ def test_a_malformed_task_is_invalid(warm: Handle, fields: dict[str, Any], messa
     ],
 )
 def test_a_chunk_is_stored_under_keys_of_chunks_alone(warm: Handle, key: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^task: got '{\"task\": \"fetch\", "):
+    with pytest.raises(InvalidRequest, match=r"^task: got 'task, .*', allowed: fetch "):
         warm({**sample("states-fetch"), "key": key})
 
 

@@ -82,6 +82,50 @@ def test_the_description_is_openapi() -> None:
     validate(API)
 
 
+# Of a schema; an unquoted comma in a description makes a keyword of what follows it.
+KEYWORDS = {
+    *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
+    *("items", "maxLength", "maximum", "minLength", "minimum", "pattern", "properties", "required"),
+    "type",
+}
+
+
+def all_schemas() -> list[dict[str, Any]]:
+    """Return every schema of the description, and those that are parts of others."""
+    found = []
+    others = [*PARAMETERS.values(), *API["components"]["headers"].values()]
+    nodes = [*SCHEMAS.values(), *(one["schema"] for one in others)]
+    while nodes:
+        node = nodes.pop()
+        found.append(node)
+        nodes += [
+            *node.get("properties", {}).values(),
+            *node.get("allOf", ()),
+            *node.get("anyOf", ()),
+        ]
+        nodes += [node["items"]] if "items" in node else []
+    return found
+
+
+def test_a_schema_has_known_keywords_and_no_other() -> None:
+    for schema in all_schemas():
+        assert schema.keys() <= KEYWORDS, schema
+
+
+def test_a_schema_has_either_parts_or_properties() -> None:
+    """Generators of clients drop the properties beside the parts."""
+    for schema in all_schemas():
+        assert not ({"allOf", "anyOf"} & schema.keys() and "properties" in schema), schema
+
+
+def test_server_security_and_licence_are_described() -> None:
+    """Redocly's lint asks for them."""
+    assert [server["url"] for server in API["servers"]] == ["/"]
+    assert API["security"] == [{}, {"iam": []}]
+    assert API["components"]["securitySchemes"].keys() == {"iam"}
+    assert API["info"]["license"]["identifier"] == "MIT"
+
+
 def test_every_path_is_described_and_no_other() -> None:
     assert list(API["paths"]) == PATHS.split(", ")
 

@@ -13,8 +13,11 @@ POKEMON_PATHS = ("pokemon/{}/", "pokemon/{}")
 # The list has 20 entries by default, and no maximum. An API without a list has no paths here.
 LIST_PATHS = ("pokemon/?limit=100000&offset=0", "pokemon?limit=10000&offset=0")
 
-# DynamoDB's items have at most 400 KB, and a character has at most four bytes.
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
+# Names are printed, one a line in text/plain, and a reply has a thousand of them.
+_Name = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=100, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"),
+]
 
 
 class Pokemon(msgspec.Struct):
@@ -28,7 +31,7 @@ class Entry(msgspec.Struct):
     """One Pokémon of the list."""
 
     name: _Name
-    url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]{1,9}/?$")]
+    url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]{1,9}/?\Z")]
 
     @property
     def number(self) -> int:

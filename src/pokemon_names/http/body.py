@@ -8,25 +8,35 @@ from deflate import DeflateError, gzip_decompress
 
 from pokemon_names.http.errors import TooLargeError
 
+_MAX_MEMBERS = 16  # of a gzip stream: each costs a copy of what follows it
+_MAX_CODINGS = 4  # there is a gzip stream that holds itself
 _GZIP_CODINGS = {"gzip", "x-gzip"}  # in any case (RFC 9110, 8.4.1)
-_CODINGS = {*_GZIP_CODINGS, "identity", ""}
+_NO_CODINGS = {"identity", ""}
 _MEMBER = b"\x1f\x8b\x08"  # each member of a gzip stream begins with it
 _GZIP_WBITS = 31  # zlib's window bits for a gzip header and trailer
 
 
-def decompress(body: bytes | bytearray, coding: str, limit: int) -> bytes | bytearray:
+def decompress(body: bytes | bytearray, codings: str, limit: int) -> bytes | bytearray:
     """Return the content of a body, which may have been cut after `limit` bytes and one more.
+
+    Args:
+        body: What was received.
+        codings: Its Content-Encoding, a list in the order in which they were applied.
+        limit: The most bytes of the body, and of its content.
 
     Raises:
         TooLargeError: The body or its content has more than `limit` bytes.
-        httpx.DecodingError: The body is broken, or its coding is not gzip.
+        httpx.DecodingError: The body is broken, or has another coding than gzip.
     """
-    coding = coding.strip().lower()
     content = body
-    if coding in _GZIP_CODINGS and len(body) <= limit:
-        content = _decompress_gzip(body, limit)
-    elif coding not in _CODINGS:
-        raise httpx.DecodingError(f"the Content-Encoding is {coding}, and only gzip is accepted")
+    names = [coding.strip() for coding in codings.lower().split(",")]
+    applied = [name for name in names if name not in _NO_CODINGS]
+    if not _GZIP_CODINGS.issuperset(applied) or len(applied) > _MAX_CODINGS:
+        raise httpx.DecodingError(f"the Content-Encoding is {codings}, and only gzip is accepted")
+    for _ in applied:
+        if len(content) > limit:
+            break
+        content = _decompress_gzip(content, limit)
     if len(content) > limit:
         raise TooLargeError(f"more than {limit} bytes")
     return content
@@ -48,7 +58,7 @@ def _decompress_gzip(body: bytes | bytearray, limit: int) -> bytes | bytearray:
 def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
     """Return the content of all members (RFC 1952, 2.2), at most a byte more than the limit."""
     content = bytearray()
-    while len(content) <= limit:
+    for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP_WBITS)
         try:
             content += member.decompress(body, limit + 1 - len(content))
@@ -57,6 +67,6 @@ def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
         if not member.eof and len(content) <= limit:
             raise httpx.DecodingError("the gzip stream breaks off")
         body = member.unused_data
-        if not body.startswith(_MEMBER):
-            break
-    return content
+        if len(content) > limit or not body.startswith(_MEMBER):
+            return content
+    raise httpx.DecodingError(f"more than {_MAX_MEMBERS} gzip members")

@@ -1,6 +1,7 @@
 """The httpx clients, and what they make of one GET."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property, lru_cache
@@ -72,19 +73,21 @@ class Clients:
             seconds: None leaves it to the limits.
         """
         answer: Answer[_Body] = Answer()
-        raw = bytearray()
+        parts: list[bytes] = []  # a hundred bodies that grow would leave holes in the memory
+        size = 0
         try:
             response = await self._async.send(self._request(path, seconds), stream=True)
             answer.begun_at = monotonic()
             try:
                 # `aiter_raw` reads the same, for some 5 % more processor time.
-                async for chunk in cast("httpx.AsyncByteStream", response.stream):
-                    raw += chunk
-                    if len(raw) > self._max_body_bytes:
+                async for part in cast("httpx.AsyncByteStream", response.stream):
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._max_body_bytes:
                         break
             finally:
                 await response.aclose()
-            self._read(answer, response, raw, decode)
+            self._read(answer, response, b"".join(parts), decode)
         except httpx.RequestError as error:
             answer.error = from_exception(error)
         return answer
@@ -94,18 +97,20 @@ class Clients:
     ) -> Answer[_Body]:
         """Do the same with the blocking client."""
         answer: Answer[_Body] = Answer()
-        raw = bytearray()
+        parts: list[bytes] = []
+        size = 0
         try:
             response = self._blocking.send(self._request(path, seconds), stream=True)
             answer.begun_at = monotonic()
             try:
-                for chunk in response.iter_raw():
-                    raw += chunk
-                    if len(raw) > self._max_body_bytes:
+                for part in response.iter_raw():
+                    parts.append(part)
+                    size += len(part)
+                    if size > self._max_body_bytes:
                         break
             finally:
                 response.close()
-            self._read(answer, response, raw, decode)
+            self._read(answer, response, b"".join(parts), decode)
         except httpx.RequestError as error:
             answer.error = from_exception(error)
         return answer
@@ -121,7 +126,7 @@ class Clients:
             await self.get(path, bytes, seconds)
 
     def _read(
-        self, answer: Answer[_Body], response: httpx.Response, raw: bytearray, decode: Decode[_Body]
+        self, answer: Answer[_Body], response: httpx.Response, raw: bytes, decode: Decode[_Body]
     ) -> None:
         """Read the body of a response into its answer; raise httpx.DecodingError."""
         coding = response.headers.get("Content-Encoding", "")
@@ -135,6 +140,9 @@ class Clients:
         content = decompress(raw, coding, self._max_body_bytes)
         answer.bytes = len(content)
         try:
+            encoding = json.detect_encoding(content)
+            if encoding != "utf-8":
+                content = content.decode(encoding).encode()
             answer.body = decode(content)
         except Exception as error:  # whatever is wrong with a body is an error of its own
             raise httpx.DecodingError(str(error)) from error

@@ -95,6 +95,9 @@ _NOT_RETRIED = {501, 505}
 
 _CONNECTING = "client error (Connect)"
 _NO_PONG = "keep-alive timed out"
+_TUNNEL = "tunnel error: "
+_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY does not connect: "
+_NO_CLOSE_NOTIFY = "without sending TLS close_notify"
 
 # pyreqwest has no types for these: its innermost message tells them apart.
 _SIGNS: dict[str, type[httpx.RequestError]] = {
@@ -111,6 +114,9 @@ _SIGNS: dict[str, type[httpx.RequestError]] = {
 
 # Why no connection can work, and what to do about it.
 _REMEDIES = {
+    "proxy authorization required": "name a user and a password in its URL",
+    "CaUsedAsEndEntity": "the server needs a certificate that is not an authority's own",
+    "not valid for any names": "the server needs a certificate with a subjectAltName",
     "UnknownIssuer": "name a file with its authority in SSL_CERT_FILE",
     "not valid for name": "correct the host in POKEAPI_URL",
     "expired": "the server needs a new one",
@@ -146,8 +152,8 @@ def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
     """
     if not isinstance(error, DetailedPyreqwestError):
         return httpx.DecodingError(str(error))
-    causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
-    message = causes[-1].partition(": https://")[0]  # without a link to a manual
+    causes = _causes(error)
+    message = causes[-1]
     is_connecting = _CONNECTING in causes
     if _NO_PONG in causes:
         return EndedError(_NO_PONG)
@@ -169,13 +175,21 @@ def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
     return EndedError(message) if is_shared else httpx.ReadError(message)
 
 
+def is_unannounced_end(error: Exception) -> bool:
+    """Whether a TLS connection ended without a close_notify."""
+    return isinstance(error, DetailedPyreqwestError) and _NO_CLOSE_NOTIFY in _causes(error)[-1]
+
+
 def unusable(message: str) -> UnusableError | None:
     """Return the error with its remedy, None unless the message says that nothing can work."""
     for sign, remedy in _REMEDIES.items():
         if sign in message:
             # Without the dates of a certificate, which differ from one request to the next.
             problem = message.partition("; ")[0].partition(": verification time")[0]
-            return UnusableError(f"{problem}; {remedy}")
+            advice = remedy
+            if message.startswith(_PROXY):  # it is this connection's server
+                advice = remedy.replace("the server", "it").replace("POKEAPI_URL", "its URL")
+            return UnusableError(f"{problem}; {advice}")
     return None
 
 
@@ -183,7 +197,7 @@ def from_exception(error: httpx.RequestError) -> GetError:
     """Return what an exception of the client means."""
     kind, reason = next(_KINDS[type_] for type_ in type(error).__mro__ if type_ in _KINDS)
     requests = _REQUESTS.get(kind, 1)
-    return GetError(kind=kind, reason=reason, detail=str(error)[:_MAX_DETAIL], requests=requests)
+    return GetError(kind=kind, reason=reason, detail=_in_a_line(str(error)), requests=requests)
 
 
 def from_status(response: httpx.Response, text: str) -> GetError:
@@ -195,10 +209,28 @@ def from_status(response: httpx.Response, text: str) -> GetError:
     return GetError(
         kind=kind,
         reason="not_found" if status == HTTPStatus.NOT_FOUND else "bad_status",
-        detail=text[:_MAX_DETAIL] or response.reason_phrase,
+        detail=_in_a_line(text or response.reason_phrase),
         status=status,
         retry_after=_seconds(response.headers.get("Retry-After", "")),
     )
+
+
+def _causes(error: DetailedPyreqwestError) -> list[str]:
+    """Return the messages of an error and its causes, the innermost last."""
+    causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
+    causes[-1] = causes[-1].partition(": https://")[0]  # without a link to a manual
+    if any(cause.startswith(_TUNNEL) for cause in causes):
+        causes[-1] = _PROXY + causes[-1].removeprefix(_TUNNEL)
+    return causes
+
+
+def _in_a_line(text: str) -> str:
+    """Return the start of a text on one line, with its control characters escaped."""
+    characters = " ".join(text[:_MAX_DETAIL].split())
+    escaped = [
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in characters
+    ]
+    return "".join(escaped)[:_MAX_DETAIL]
 
 
 def _no_connection(message: str) -> httpx.RequestError:

@@ -23,6 +23,7 @@ from pyreqwest.request import BaseRequestBuilder, StreamRequest, SyncStreamReque
 from pyreqwest.response import BaseResponse, Response, SyncResponse
 
 from pokemon_names.http.connections import Connections, Exchange, Limits
+from pokemon_names.http.errors import is_unannounced_end
 
 # With more, a response would be seen to begin only after its first 64 KB: most bodies have 7.
 _READ_AHEAD = 0
@@ -93,6 +94,7 @@ class _Body(httpx.AsyncByteStream):
         self, response: Response, sending: StreamRequest, exchange: Exchange[Client]
     ) -> None:
         self._read, self._full = _reading(response, response.body_reader)
+        self._ends_with_connection = _ends_with_connection(response)
         self._sending = sending
         self._exchange = exchange
 
@@ -103,11 +105,14 @@ class _Body(httpx.AsyncByteStream):
                 if len(part) < self._full:
                     break
         except Exception as error:
-            raise self._exchange.failed(error) from error
+            if not (self._ends_with_connection and is_unannounced_end(error)):
+                raise self._exchange.failed(error) from error
         self._exchange.heard()
 
     async def aclose(self) -> None:
         await self._sending.__aexit__(None, None, None)
+        # httpx's response is a cycle: what this holds of its body would wait for the collector.
+        del self._read, self._sending
 
 
 class _BlockingBody(httpx.SyncByteStream):
@@ -117,6 +122,7 @@ class _BlockingBody(httpx.SyncByteStream):
         self, response: SyncResponse, sending: SyncStreamRequest, exchange: Exchange[SyncClient]
     ) -> None:
         self._read, self._full = _reading(response, response.body_reader)
+        self._ends_with_connection = _ends_with_connection(response)
         self._sending = sending
         self._exchange = exchange
 
@@ -127,11 +133,13 @@ class _BlockingBody(httpx.SyncByteStream):
                 if len(part) < self._full:
                     break
         except Exception as error:
-            raise self._exchange.failed(error) from error
+            if not (self._ends_with_connection and is_unannounced_end(error)):
+                raise self._exchange.failed(error) from error
         self._exchange.heard()
 
     def close(self) -> None:
         self._sending.__exit__(None, None, None)
+        del self._read, self._sending
 
 
 def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
@@ -165,6 +173,15 @@ def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], in
     if "Content-Length" in response.headers:
         return partial(reader.read, _PART), _PART
     return reader.read_chunk, 0
+
+
+def _ends_with_connection(response: BaseResponse) -> bool:
+    """Whether the end of a body is that of its connection (RFC 9112, 6.3).
+
+    Many servers send no close_notify before it, and OpenSSL's clients do not insist on one.
+    """
+    has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    return not has_length and response.version.startswith("HTTP/1")
 
 
 def _to_httpx(

@@ -1,5 +1,6 @@
 """What every source of events has: jobs, and a reply that is made of their results."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +10,8 @@ import msgspec
 
 from pokemon_names.model import Failure, InvalidRequest, Request
 from pokemon_names.report import Report
+
+MAX_REPLY_BYTES = 6_000_000  # Lambda takes 6 MB
 
 Event = dict[str, Any]
 Reply = dict[str, Any]
@@ -40,14 +43,14 @@ class Deployment(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A request of an event, or why there is none.
+    """A request of an event, or the error because of which there is none.
 
     If nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
     refusal is stored there, too. Jobs run side by side; those with `shares` run one at a time, each
     for its share of the time that is left.
     """
 
-    request: Request | InvalidRequest
+    request: Request | Exception
     key: str | None = None
     contents: Callable[[Report], Any] = Report.as_dict
     shares: int = 0
@@ -122,6 +125,14 @@ def unwrapped(event: Any) -> Any:
                 event = payload
             case _:
                 return event
+
+
+def check_size(reply: Reply, max_bytes: int = MAX_REPLY_BYTES) -> None:
+    """Raise InvalidRequest if a reply is larger than its caller can receive."""
+    size = len(json.dumps(reply, ensure_ascii=False).encode())  # as Lambda's runtime sends it
+    if size > max_bytes:
+        allowed = f"at most {max_bytes:,} bytes: ask for fewer numbers, or without trace"
+        raise InvalidRequest("reply", f"{size:,} bytes", allowed)
 
 
 def reports_of(results: Sequence[JobResult]) -> list[Report]:

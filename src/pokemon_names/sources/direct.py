@@ -13,6 +13,7 @@ from pokemon_names.sources.base import (
     JobResult,
     Reply,
     Source,
+    check_size,
     reports_of,
 )
 
@@ -31,7 +32,9 @@ class Direct(Source[Any]):
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return the report, or raise: a state machine catches InvalidRequest by its name."""
         (report,) = reports_of(results)
-        return report.as_dict()
+        reply = report.as_dict()
+        check_size(reply)
+        return reply
 
 
 def _check_service(event: Event) -> None:
@@ -39,9 +42,12 @@ def _check_service(event: Event) -> None:
 
     The refusal has the names of its fields, not their values: there may be a token in one.
     """
-    match event:
-        case {"Records": [{"eventSource": given}, *_]} | {"Records": given}:
-            raise InvalidRequest("Records", given, "messages of aws:sqs, or one of aws:sns")
+    if "Records" in event:
+        given = "…"
+        match event["Records"]:
+            case [{"eventSource": str(service)}, *_]:
+                given = service
+        raise InvalidRequest("Records", given, "messages of aws:sqs, or one of aws:sns")
     if len(event) > 1 and event.keys().isdisjoint(FIELDS):
         allowed = f"the fields {', '.join(FIELDS)}, or an event of HTTP, SQS, SNS or EventBridge"
         raise InvalidRequest("event", ", ".join(event), allowed)

@@ -25,12 +25,14 @@ import msgspec
 from pokemon_names.model import DEFAULT_RACE_RANGE, STRATEGIES, InvalidRequest, Request
 from pokemon_names.sources import responses
 from pokemon_names.sources.base import (
+    MAX_REPLY_BYTES,
     Deployment,
     Event,
     Job,
     JobResult,
     Reply,
     Source,
+    check_size,
     reports_of,
 )
 from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
@@ -41,6 +43,7 @@ _METHODS = ("GET", "HEAD")
 # The strategies that fetch one number after another, and their shares of a race's time. The others
 # have one share each.
 _SLOW = {"sequential": 2, "sync": 2}
+_MAX_ALB_BYTES = 1_000_000  # of a reply
 _ANYBODY = {"sourceIp", "userAgent"}  # of a REST API's identity, what any caller has
 _CALLER_HEADERS = ("authorization", "x-api-key", "x-amzn-oidc-", "x-amzn-mtls-")
 _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
@@ -136,36 +139,44 @@ class Http(Source[HttpRequest]):
 
     def jobs(self) -> list[Job]:
         """Return one job, for a race one for each strategy, and none where nothing is fetched."""
-        match self.event.route:
-            case ["pokemon"]:
-                fixed_fields: list[dict[str, Any]] = [{}]
-            case ["pokemon", number]:
-                if not number.isdecimal():
-                    raise InvalidRequest("number", number, "a number such as 151")
-                fixed_fields = [{"range": number}]
-            case ["race"]:
-                fixed_fields = [{"strategy": name, "fresh": True} for name in self._racing()]
-            case ["race.svg"]:
-                fixed_fields = [
-                    {"strategy": name, "fresh": True, "trace": False} for name in self._racing()
-                ]
-            case [] | ["openapi.yaml"]:
-                fixed_fields = []
+        route = self.event.route
+        match route:
+            case ["pokemon", number] if not number.isdecimal():
+                raise InvalidRequest("number", number, "a number such as 151")
+            case [] | ["openapi.yaml" | "race" | "race.svg" | "pokemon"] | ["pokemon", _]:
+                pass
             case _:
-                raise UnknownPath("path", self.event.path, _PATHS)
+                raise UnknownPath("path", "…", _PATHS)  # there may be a secret in it
         if self.event.method not in _METHODS:
             raise WrongMethod("method", self.event.method, ", ".join(_METHODS))
-        requests = [self._parse(fixed) for fixed in fixed_fields]
+        match route:
+            case [] | ["openapi.yaml"]:
+                requests = []
+            case ["pokemon"]:
+                requests = [self._parse({})]
+            case ["pokemon", number]:
+                requests = [self._parse({"range": number})]
+            case _:
+                return self._race_jobs()
         self._check_slow(requests)
-        if not self.is_race:
-            return [Job(request) for request in requests]
-        return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
+        return [Job(request) for request in requests]
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return the response in the shape that the caller takes."""
         response = self._respond(results)
+        try:
+            check_size(self._shaped(response), self._max_bytes)
+        except InvalidRequest as error:
+            response = responses.refusal(error)
         if self.event.method == "HEAD":
             response = msgspec.structs.replace(response, body="")
+        return self._shaped(response)
+
+    @property
+    def _max_bytes(self) -> int:
+        return _MAX_ALB_BYTES if "elb" in self.event.context else MAX_REPLY_BYTES
+
+    def _shaped(self, response: Response) -> Reply:
         return responses.to_reply(
             response,
             is_public=self.event.is_public,
@@ -195,6 +206,17 @@ class Http(Source[HttpRequest]):
         if event.route == ["race"]:
             return responses.race_refusal(error, event.query, event.accept, event.url_path)
         return responses.refusal(error)
+
+    def _race_jobs(self) -> list[Job]:
+        """Return a job for each strategy that races."""
+        strategies = self._racing()
+        fixed: dict[str, Any] = {"strategy": strategies[0], "fresh": True}
+        if self.event.route == ["race.svg"]:
+            fixed["trace"] = False
+        request = self._parse(fixed)
+        requests = [msgspec.structs.replace(request, strategy=name) for name in strategies]
+        self._check_slow(requests)
+        return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
 
     def _racing(self) -> list[str]:
         """Return the strategies that race, in the order of the tutorial."""
@@ -295,8 +317,8 @@ def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
     if isinstance(multi_values, dict):
         for key, values in multi_values.items():
             if isinstance(values, list):
-                texts = [value for value in values if isinstance(value, str)]
-                joined[key] = ",".join(texts)
+                texts = [_escaped(value) for value in values if isinstance(value, str)]
+                joined[_escaped(key)] = ",".join(texts)
     return joined
 
 
@@ -304,4 +326,13 @@ def _texts(fields: Any) -> dict[str, str]:
     """Return the fields that are text: a client sends no others, whatever an event holds."""
     if not isinstance(fields, dict):
         return {}
-    return {name: value for name, value in fields.items() if isinstance(value, str)}
+    texts = {}
+    for name, value in fields.items():
+        if isinstance(value, str):
+            texts[_escaped(name)] = _escaped(value)
+    return texts
+
+
+def _escaped(text: str) -> str:
+    """Return the text with its lone surrogates escaped: they have no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()

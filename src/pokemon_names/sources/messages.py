@@ -10,6 +10,7 @@ failures. A bad request ends well, because no retry can mend it.
 """
 
 import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,19 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,100}\Z")]
 
 class AsynchronousSource(Source[Shape]):
     """Events of Lambda's own queue, which retries those that raise."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The source, a slash and the event's own id."""
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs, whose reports are stored under the event's own name."""
+        return self.jobs_under(self.name)
+
+    @abstractmethod
+    def jobs_under(self, name: str) -> list[Job]:
+        """Return the jobs, whose reports are stored under that name."""
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return summaries and refusals, which only a success destination sees.
@@ -77,11 +91,16 @@ class SnsNotification(AsynchronousSource[_SnsEvent]):
         """The message's id."""
         return self.event.records[0].sns.message_id
 
-    def jobs(self) -> list[Job]:
+    @property
+    def name(self) -> str:
+        """The message's name."""
+        return f"sns/{self.correlation_id}"
+
+    def jobs_under(self, name: str) -> list[Job]:
         """Return the one job of the message."""
-        sns = self.event.records[0].sns
-        request = parse_request("Message", sns.message, self.deployment.max_numbers)
-        return [Job(request, results_key("sns", sns.message_id))]
+        message = self.event.records[0].sns.message
+        request = parse_request("Message", message, self.deployment.max_numbers)
+        return [Job(request, results_key(name))]
 
 
 class _EventBridgeEvent(msgspec.Struct, frozen=True, rename="kebab"):
@@ -103,15 +122,20 @@ class EventBridgeEvent(AsynchronousSource[_EventBridgeEvent]):
         """The event's id."""
         return self.event.id
 
-    def jobs(self) -> list[Job]:
+    @property
+    def name(self) -> str:
+        """The event's name."""
+        return f"eventbridge/{self.event.id}"
+
+    def jobs_under(self, name: str) -> list[Job]:
         """Return the one job of the detail."""
         request = parse_request("detail", self.event.detail, self.deployment.max_numbers)
-        return [Job(request, results_key("eventbridge", self.event.id))]
+        return [Job(request, results_key(name))]
 
 
-def results_key(source: str, id_: str) -> str:
-    """Return the key that a report is stored under."""
-    return f"results/{source}/{id_}.json"
+def results_key(name: str) -> str:
+    """Return the key of the report with a name such as `sqs/MESSAGE_ID`."""
+    return f"results/{name}.json"
 
 
 def parse_request(field: str, given: Any, max_numbers: int) -> Request | InvalidRequest:
@@ -134,10 +158,10 @@ def parse_request(field: str, given: Any, max_numbers: int) -> Request | Invalid
 
 
 def parse_json(text: str) -> Any:
-    """Return what the text holds, None where it is no JSON."""
+    """Return what the text holds, None if it is no JSON. It may start with a byte order mark."""
     if len(text) > MAX_CHARACTERS:
         return None
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None

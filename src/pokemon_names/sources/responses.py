@@ -80,6 +80,7 @@ def to_reply(response: Response, *, is_public: bool, multi_value_headers: bool) 
         "Content-Type": content_type,
         "Vary": "Accept",
         "Cache-Control": cache_control,
+        "X-Content-Type-Options": "nosniff",
         **response.headers,
     }
     reply = {
@@ -242,5 +243,6 @@ def _entity_tag(content_type: str, names: Sequence[str]) -> str:
 
 
 def _matches(tag: str, if_none_match: str) -> bool:
-    given = {part.strip() for part in if_none_match.split(",")}
-    return tag in given or "*" in given
+    """Whether the caller has the response: tags are compared weakly (RFC 9110, 13.1.2)."""
+    given = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return tag.removeprefix("W/") in given or if_none_match.strip() == "*"

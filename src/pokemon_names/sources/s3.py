@@ -1,5 +1,6 @@
 """S3, by way of EventBridge: a new object under `requests/` holds a request in each line."""
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -51,18 +52,24 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
         """The event's id."""
         return self.event.id
 
-    def jobs(self) -> list[Job]:
-        """Return a job for each line that is not blank, or a refusal of the whole object."""
+    @property
+    def name(self) -> str:
+        """The object's name and its entity tag."""
+        created = self.event.detail.object
+        stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
+        name = f"s3/{stem[:MAX_STEM]}-{created.etag}"
+        return name.encode(errors="backslashreplace").decode()  # a lone surrogate has no UTF-8
+
+    def jobs_under(self, name: str) -> list[Job]:
+        """Return a job for each line that is not blank, or one that says why there are none."""
         created = self.event.detail.object
         if not created.key.startswith(FOLDER):
             # It is not stored: under results/, the refusal would be a new object, too.
             return [Job(InvalidRequest("key", created.key, f"one under {FOLDER}"))]
-        stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
-        name = f"{stem[:MAX_STEM]}-{created.etag}"
         try:
             return self._line_jobs(name)
-        except InvalidRequest as refusal:
-            return [Job(refusal, results_key("s3", name))]
+        except Exception as error:  # noqa: BLE001  whatever S3 says of this object
+            return [Job(error, results_key(name))]
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return summaries and refusals; raise what another attempt may mend."""
@@ -78,7 +85,7 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
             request = parse_request(f"line {line_number}", line, max_numbers)
             if isinstance(request, Request):
                 numbers += len(request.numbers)
-            jobs.append(Job(request, results_key("s3", f"{name}-{line_number}")))
+            jobs.append(Job(request, results_key(f"{name}-{line_number}")))
         if numbers > MAX_REQUESTS * max_numbers:
             allowed = f"at most {MAX_REQUESTS * max_numbers} numbers in all lines"
             raise InvalidRequest("key", self.event.detail.object.key, allowed)
@@ -100,7 +107,8 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
             self._superseded = True
             return []
         lines = []
-        text = content.decode(errors="replace")
+        encoding = json.detect_encoding(content)  # UTF-8, -16 or -32, as json.loads reads bytes
+        text = content.decode(encoding, errors="replace")
         for line_number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 lines.append((line_number, line))

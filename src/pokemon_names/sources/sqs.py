@@ -2,9 +2,10 @@
 
 Such an event is that of another source: a queue may be the target of a rule, and the queue of
 failures has what Lambda, the rules, the schedule and the topic could not deliver. The reports are
-stored as those of messages.py. A message fails where that source would raise, or where it is a bad
-request itself: SQS delivers it again, without the rest of its batch, and then moves it to the dead
-letters.
+stored as those of messages.py, but under the message's id, whatever id its event has: who may only
+send messages must not replace what another source has stored. A message fails where that source
+would raise, or where it is a bad request itself: SQS delivers it again, without the rest of its
+batch, and then moves it to the dead letters.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import msgspec
 from pokemon_names.model import InvalidRequest
 from pokemon_names.sources.base import Job, JobResult, Reply, Source, unwrapped
 from pokemon_names.sources.messages import (
+    AsynchronousSource,
     EventBridgeEvent,
     Id,
     SnsNotification,
@@ -61,11 +63,12 @@ class SqsBatch(Source[_Event]):
         for message in self.event.records:
             body = _parse_body(message)
             source = self._held_source(body)
+            name = f"sqs/{message.message_id}"
             if source:
-                jobs_of_message = source.jobs()
+                jobs_of_message = source.jobs_under(name)
             else:
                 request = parse_request("body", body, self.deployment.max_numbers)
-                jobs_of_message = [Job(request, results_key("sqs", message.message_id))]
+                jobs_of_message = [Job(request, results_key(name))]
             owner = _Owner(message.message_id, is_request=source is None)
             self._owners.extend([owner] * len(jobs_of_message))
             jobs.extend(jobs_of_message)
@@ -80,10 +83,10 @@ class SqsBatch(Source[_Event]):
                 failed[owner.message_id] = None
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
-    def _held_source(self, body: Any) -> Source[Any] | None:
+    def _held_source(self, body: Any) -> AsynchronousSource[Any] | None:
         """Return the source of the event in a message, None where the message is a request."""
         for source_class in _HELD_SOURCES:
-            source = source_class.from_event(body, self.deployment)
+            source: AsynchronousSource[Any] | None = source_class.from_event(body, self.deployment)
             if source:
                 return source
         return None

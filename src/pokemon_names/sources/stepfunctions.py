@@ -44,10 +44,16 @@ MIN_CHUNKS = 20  # so that a chunk is some 5 % of the names, half of what may be
 # machine's Map tolerates as many of its chunks.
 TOLERATED_PERCENT = 10
 
-_Execution = Annotated[str, msgspec.Meta(pattern=r"^[\w.()!@'+=-]{1,80}\Z")]
+# A name that StartExecution allows. It is also a folder's name, which . and .. are not.
+_NAME = (
+    r"(?!\.{1,2}(?:/|\Z))"
+    r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]{1,80}"""
+)
+_Execution = Annotated[str, msgspec.Meta(pattern=rf"\A{_NAME}\Z")]
 _Started = Annotated[datetime, msgspec.Meta(tz=True)]
 _ChunkKey = Annotated[
-    str, msgspec.Meta(pattern=r"^runs/[^/]+/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z/[0-9]+\.json\Z")
+    str,
+    msgspec.Meta(pattern=rf"\Aruns/{_NAME}/[0-9]{{8}}T[0-9]{{6}}\.[0-9]{{6}}Z/[0-9]+\.json\Z"),
 ]
 
 
@@ -68,7 +74,8 @@ class Task(Source[Shape]):
         try:
             shaped = msgspec.convert(event, cls.shape)
         except ValueError as error:  # msgspec's own, or a key that is no Unicode
-            raise InvalidRequest("task", event, f"{cls.name} with its fields ({error})") from None
+            allowed = f"{cls.name} with its fields ({error})"
+            raise InvalidRequest("task", ", ".join(event), allowed) from None
         return cls(shaped, deployment)
 
 
@@ -103,6 +110,12 @@ class _ExecutionEvent(msgspec.Struct, frozen=True):
     request: dict[str, Any]
     execution: _Execution
     started: _Started
+
+    def __post_init__(self) -> None:
+        try:
+            self.started.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(f"`started` has no time in UTC: {error}") from None
 
 
 class ExecutionTask(Task[_ExecutionEvent]):
@@ -142,7 +155,8 @@ class ExecutionTask(Task[_ExecutionEvent]):
     def folder(self) -> str:
         """The folder of the execution's objects."""
         started = self.event.started.astimezone(UTC)
-        return f"runs/{self.event.execution}/{started:%Y%m%dT%H%M%S.%fZ}"
+        # `%Y` would leave out a year's leading zeros.
+        return f"runs/{self.event.execution}/{started.year:04}{started:%m%dT%H%M%S.%fZ}"
 
     @property
     def chunks_key(self) -> str:
@@ -199,7 +213,7 @@ class Merge(ExecutionTask):
         elapsed = datetime.now(UTC) - self.event.started
         total_ms = elapsed.total_seconds() * 1000
         report = Report(request, chunks.merge(stored, total_ms))
-        key = results_key("states", self.event.execution)
+        key = results_key(f"states/{self.event.execution}")
         bucket.put(key, report.as_dict())
         missing = 100 * len(report.retryable)
         tolerated = TOLERATED_PERCENT * len(request.numbers)

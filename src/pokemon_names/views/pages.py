@@ -58,7 +58,6 @@ def _headers(style: str) -> dict[str, str]:
             f"default-src 'none'; style-src 'sha256-{b64encode(digest).decode()}'; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         ),
-        "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
     }
 
