@@ -41,7 +41,7 @@ TRUE = "true"
 ALONE = "404 alone"
 LOST = "lost"
 
-# What has come: the truth from one of two places, or an expired name in place of the others.
+# The result of a number: right, from one of two places, or else an expired name.
 OWN = "by its URL"
 LISTED = "by the list"
 STALE = "stale"

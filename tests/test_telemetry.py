@@ -235,7 +235,7 @@ def test_an_invalid_request_is_logged_and_nothing_is_fetched(
 
 
 def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
-    """Put a stdout that encodes to UTF-8 in place of pytest's, and return what it writes to."""
+    """Replace pytest's stdout by one that encodes to UTF-8, and return the bytes written to it."""
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", stdout)

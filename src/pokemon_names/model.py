@@ -167,6 +167,11 @@ class Fetched(msgspec.Struct, frozen=True):
     listed: int = 0
 
 
+def escape_surrogates(text: str) -> str:
+    """Return the text with its lone surrogates escaped, because they have no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _parse_flag(name: str, fields: Mapping[str, Any]) -> bool:
     given = fields.get(name, False)
     flag = given
@@ -190,7 +195,7 @@ def _parse_numbers(expression: object, max_numbers: int) -> tuple[int, ...]:
 def _shown(given: object) -> str:
     text = _to_json(given)
     if isinstance(given, str):
-        text = given.encode(errors="backslashreplace").decode()  # a lone surrogate has no UTF-8
+        text = escape_surrogates(given)
     if len(text) <= _MAX_SHOWN:
         return text
     return text[:_MAX_SHOWN] + "…"

@@ -31,7 +31,7 @@ class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment sets. `names_table` and `results_bucket` are None where there are none.
+    """What a deployment sets. `names_table` and `results_bucket` are None unless they are set.
 
     `max_requests_per_second` is infinite if there is no limit.
     """

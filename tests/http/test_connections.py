@@ -90,11 +90,11 @@ class Network(NamedTuple):
     url: str
 
     def call(self, clients: Clients, count: int = 5, **options: Any) -> Fetched:
-        """Fetch so many numbers."""
+        """Fetch the numbers from 1 to `count`."""
         return asyncio.run(fetch_range(clients, **{"range": f"1-{count}", **options}))
 
     def call_for_names(self, clients: Clients, count: int = 5, **options: Any) -> Fetched:
-        """Fetch so many numbers, all of which have their names."""
+        """Fetch the numbers from 1 to `count`, and check that all have their names."""
         fetched = self.call(clients, count, **options)
         assert names_of(fetched) == [NAMES[number] for number in range(1, count + 1)]
         return fetched
@@ -701,7 +701,7 @@ def test_requests_that_are_never_processed_are_no_attempts(network: Network) -> 
 
 
 def refusing(number: int, *, times: float = math.inf, has_list: bool) -> Behaviour:
-    """Return a behaviour that refuses so many requests for a number."""
+    """Return a behaviour that refuses the first requests for a number."""
     answer = Connection.answer if has_list else answer_without_list
     left = times
 

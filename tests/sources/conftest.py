@@ -107,7 +107,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
 
 
 def together(count: int) -> Answer:
-    """Make an answer that waits until there are so many requests for it."""
+    """Make an answer that waits for `count` requests, and then answers all of them."""
     barrier = asyncio.Barrier(count)
 
     async def answer(_: web.Request) -> web.Response:

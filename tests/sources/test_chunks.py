@@ -1,4 +1,4 @@
-"""A range split into chunks, and what came of them merged."""
+"""A range split into chunks, and their results merged."""
 
 from collections.abc import Sequence
 

@@ -74,8 +74,8 @@ def invoke(  # noqa: PLR0913, PLR0917  the waits
 ) -> Any:
     """Return the reply to an event at this time of the cache, and how it came about.
 
-    PokeAPI is given up after so many seconds of silence, a straggler after so many others, and a
-    request that lags after so many at least.
+    `silence` is how many seconds without a response end a fetch, `straggler` how many end the wait
+    for the last numbers, and `lag` is the least after which a request lags.
     """
     from pokemon_names import app  # noqa: PLC0415
 

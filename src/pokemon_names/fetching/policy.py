@@ -9,7 +9,7 @@ A number is requested until it has its name, or until nothing speaks for another
 3. While the list is late, and if it cannot be fetched, the numbers share further retries: 90, and
    one more for each name.
 
-http/errors.py says which error is of which kind, window.py how many requests are in flight.
+http/errors.py gives each error its kind. window.py limits the requests in flight.
 """
 
 import math

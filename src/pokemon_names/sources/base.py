@@ -27,7 +27,7 @@ class Bucket(Protocol):
         """Put a value as JSON."""
 
     def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return an object's content, or so many bytes of it; None where there is none."""
+        """Return an object's content, at most `max_bytes` of it; None if there is none."""
 
     def get_all(self, keys: Iterable[str]) -> Iterator[bytes | None]:
         """Return several objects' contents."""
@@ -43,7 +43,7 @@ class Deployment(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A request of an event, or the error because of which there is none.
+    """A request of an event, or the error that left none.
 
     If nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
     refusal is stored there, too. Jobs run side by side; those with `shares` run one at a time, each

@@ -1,4 +1,4 @@
-"""A large range in chunks: split, and what came of them merged again."""
+"""A large range in chunks: split, and their results merged again."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ StoredChunk = tuple[Sequence[int], Fetched | None]
 
 
 def split(numbers: Sequence[int], count: int) -> list[str]:
-    """Return so many range expressions, whose sizes differ by at most one."""
+    """Return that many range expressions. Their sizes differ by at most one."""
     bounds = [len(numbers) * index // count for index in range(count + 1)]
     return [format_range(numbers[start:end]) for start, end in pairwise(bounds)]
 

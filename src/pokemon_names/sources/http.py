@@ -22,7 +22,13 @@ from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
-from pokemon_names.model import DEFAULT_RACE_RANGE, STRATEGIES, InvalidRequest, Request
+from pokemon_names.model import (
+    DEFAULT_RACE_RANGE,
+    STRATEGIES,
+    InvalidRequest,
+    Request,
+    escape_surrogates,
+)
 from pokemon_names.sources import responses
 from pokemon_names.sources.base import (
     MAX_REPLY_BYTES,
@@ -139,27 +145,27 @@ class Http(Source[HttpRequest]):
 
     def jobs(self) -> list[Job]:
         """Return one job, for a race one for each strategy, and none where nothing is fetched."""
-        route = self.event.route
-        match route:
-            case ["pokemon", number] if not number.isdecimal():
-                raise InvalidRequest("number", number, "a number such as 151")
-            case [] | ["openapi.yaml" | "race" | "race.svg" | "pokemon"] | ["pokemon", _]:
+        fixed: dict[str, Any] = {}
+        match self.event.route:
+            case [] | ["openapi.yaml"] | ["pokemon"] | ["race"]:
                 pass
+            case ["pokemon", number]:
+                if not number.isdecimal():
+                    raise InvalidRequest("number", number, "a number such as 151")
+                fixed = {"range": number}
+            case ["race.svg"]:
+                fixed = {"trace": False}
             case _:
                 raise UnknownPath("path", "…", _PATHS)  # there may be a secret in it
         if self.event.method not in _METHODS:
             raise WrongMethod("method", self.event.method, ", ".join(_METHODS))
-        match route:
-            case [] | ["openapi.yaml"]:
-                requests = []
-            case ["pokemon"]:
-                requests = [self._parse({})]
-            case ["pokemon", number]:
-                requests = [self._parse({"range": number})]
-            case _:
-                return self._race_jobs()
-        self._check_slow(requests)
-        return [Job(request) for request in requests]
+        if self.event.route in ([], ["openapi.yaml"]):
+            return []
+        if self.is_race:
+            return self._race_jobs(fixed)
+        request = self._parse(fixed)
+        self._check_slow([request])
+        return [Job(request)]
 
     def reply(self, results: Sequence[JobResult]) -> Reply:
         """Return the response in the shape that the caller takes."""
@@ -207,13 +213,10 @@ class Http(Source[HttpRequest]):
             return responses.race_refusal(error, event.query, event.accept, event.url_path)
         return responses.refusal(error)
 
-    def _race_jobs(self) -> list[Job]:
-        """Return a job for each strategy that races."""
+    def _race_jobs(self, fixed: Mapping[str, Any]) -> list[Job]:
+        """Return a job for each strategy that races; all have the same range."""
         strategies = self._racing()
-        fixed: dict[str, Any] = {"strategy": strategies[0], "fresh": True}
-        if self.event.route == ["race.svg"]:
-            fixed["trace"] = False
-        request = self._parse(fixed)
+        request = self._parse({"strategy": strategies[0], "fresh": True, **fixed})
         requests = [msgspec.structs.replace(request, strategy=name) for name in strategies]
         self._check_slow(requests)
         return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
@@ -317,8 +320,8 @@ def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
     if isinstance(multi_values, dict):
         for key, values in multi_values.items():
             if isinstance(values, list):
-                texts = [_escaped(value) for value in values if isinstance(value, str)]
-                joined[_escaped(key)] = ",".join(texts)
+                texts = [escape_surrogates(value) for value in values if isinstance(value, str)]
+                joined[escape_surrogates(key)] = ",".join(texts)
     return joined
 
 
@@ -329,10 +332,5 @@ def _texts(fields: Any) -> dict[str, str]:
     texts = {}
     for name, value in fields.items():
         if isinstance(value, str):
-            texts[_escaped(name)] = _escaped(value)
+            texts[escape_surrogates(name)] = escape_surrogates(value)
     return texts
-
-
-def _escaped(text: str) -> str:
-    """Return the text with its lone surrogates escaped: they have no UTF-8."""
-    return text.encode(errors="backslashreplace").decode()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from pokemon_names.model import InvalidRequest, Request
+from pokemon_names.model import InvalidRequest, Request, escape_surrogates
 from pokemon_names.sources.base import Job, JobResult, Reply
 from pokemon_names.sources.messages import AsynchronousSource, Id, parse_request, results_key
 
@@ -57,8 +57,7 @@ class S3Upload(AsynchronousSource[_ObjectCreated]):
         """The object's name and its entity tag."""
         created = self.event.detail.object
         stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
-        name = f"s3/{stem[:MAX_STEM]}-{created.etag}"
-        return name.encode(errors="backslashreplace").decode()  # a lone surrogate has no UTF-8
+        return escape_surrogates(f"s3/{stem[:MAX_STEM]}-{created.etag}")
 
     def jobs_under(self, name: str) -> list[Job]:
         """Return a job for each line that is not blank, or one that says why there are none."""

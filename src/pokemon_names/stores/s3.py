@@ -45,7 +45,7 @@ class Bucket:
         _put(self._client, self.name, key, value)
 
     def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return an object's content, or so many bytes of it.
+        """Return an object's content, at most `max_bytes` of it.
 
         It is None where there is no such object, or one with another `etag`.
 
