@@ -14,7 +14,7 @@ LATE = Failure(2, "deadline", None, attempts=0, detail="no time was left")
 def make_attempt(attempt: int) -> Attempt:
     return Attempt(
         number=1,
-        attempt=attempt,
+        ordinal=attempt,
         ok=True,
         ready_ms=0.0,
         start_ms=0.0,

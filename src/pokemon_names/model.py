@@ -133,7 +133,7 @@ class CachedName(msgspec.Struct, frozen=True):
     fresh_until: float
 
 
-class Attempt(msgspec.Struct):
+class Attempt(msgspec.Struct, rename={"ordinal": "attempt"}):
     """One HTTP request for a number's name, or for the list of all with None as its number.
 
     Times are milliseconds since the fetch began. `ready_ms` is when it could have been sent, had
@@ -143,7 +143,7 @@ class Attempt(msgspec.Struct):
     """
 
     number: int | None
-    attempt: int
+    ordinal: int
     ok: bool
     ready_ms: float
     start_ms: float

@@ -106,7 +106,7 @@ def _timing(fetched: Fetched, ascending_ms: Sequence[float]) -> dict[str, Any]:
         "p95_ms": percentile(ascending_ms, 95),
         "max_ms": percentile(ascending_ms, 100),
         "requests": len(fetched.attempts),
-        "retries": sum(attempt.attempt > 1 for attempt in fetched.attempts),
+        "retries": sum(attempt.ordinal > 1 for attempt in fetched.attempts),
         "cached": fetched.cached,
         "stale": fetched.stale,
         "listed": fetched.listed,
@@ -128,7 +128,7 @@ def nearest_rank(ascending: Sequence[float], percent: int) -> float:
 
 
 def _rounded(attempt: Attempt) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(attempt)
+    fields: dict[str, Any] = msgspec.to_builtins(attempt)
     for name, value in fields.items():
         if isinstance(value, float):
             fields[name] = round(value, 1)

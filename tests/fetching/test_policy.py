@@ -122,7 +122,7 @@ async def test_an_error_that_may_pass_is_retried_twice_without_the_list(
     fetched = await fetch_range(url, range="1", strategy=strategy)
     assert fetched.results == [Found(1, "bulbasaur")]
     assert fetched.listed == 0
-    assert [attempt.attempt for attempt in fetched.attempts] == [1, 2, 3]
+    assert [attempt.ordinal for attempt in fetched.attempts] == [1, 2, 3]
 
 
 @both_clients
@@ -190,7 +190,7 @@ async def test_an_error_counts_as_the_requests_that_were_sent(
     url: str, kind: Kind, attempts: int
 ) -> None:
     fetched = await fetch_range(Failing(url, kind), range="1-4")
-    of_one = [attempt.attempt for attempt in fetched.attempts if attempt.number == 1]
+    of_one = [attempt.ordinal for attempt in fetched.attempts if attempt.number == 1]
     assert sorted(of_one) == list(range(1, attempts + 1))
 
 

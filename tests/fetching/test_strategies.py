@@ -250,7 +250,7 @@ async def test_a_number_that_always_times_out_comes_from_the_list(url: str, stra
 @both_clients
 async def test_after_a_timeout_the_name_comes_from_the_list(url: str, strategy: str) -> None:
     fetched = await fetch_range(TimingOut(url, 2, times=1), range="1-3", strategy=strategy)
-    attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 2]
+    attempts = [attempt.ordinal for attempt in fetched.attempts if attempt.number == 2]
     assert names_of(fetched) == FIRST_THREE
     assert attempts == [1]
     assert fetched.listed == 1
@@ -262,7 +262,7 @@ async def test_without_the_list_a_timeout_that_passes_costs_a_retry_and_no_name(
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = answers.status(501)
     fetched = await fetch_range(TimingOut(url, 2, times=1), range="1-3", strategy=strategy)
-    attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 2]
+    attempts = [attempt.ordinal for attempt in fetched.attempts if attempt.number == 2]
     assert names_of(fetched) == FIRST_THREE
     assert attempts == [1, 2]
 
@@ -354,7 +354,7 @@ async def test_a_fault_that_passes_costs_a_retry_and_no_name(
     numbers = range(1, len(QUICK_FAULTS) + 1)
     fetched = await fetch_range(url, range=f"1-{numbers[-1]}", strategy=strategy)
     assert fetched.results == [Found(number, NAMES[number]) for number in numbers]
-    assert [attempt.attempt for attempt in fetched.attempts] == [1, 2] * len(numbers)
+    assert [attempt.ordinal for attempt in fetched.attempts] == [1, 2] * len(numbers)
     assert fetched.listed == 0
 
 
@@ -379,7 +379,7 @@ async def test_every_attempt_is_recorded_from_its_turn_to_its_end(
         number = None
     attempts = [first, second, third]
     assert [attempt.number for attempt in attempts] == [number] * 3
-    assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
+    assert [attempt.ordinal for attempt in attempts] == [1, 2, 3]
     assert [attempt.ok for attempt in attempts] == [False, False, True]
     assert [attempt.bytes for attempt in attempts] == [19, 0, len(body)]
     assert first.first_byte_ms is not None

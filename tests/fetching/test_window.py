@@ -443,12 +443,12 @@ async def test_what_was_not_sent_yet_goes_first_and_what_may_end_connections_las
     await window.acquire(0, 0, 1)
     fetcher = fetcher_of(6, clients, window, ONE)
     disconnected_twice, disconnected, retry, last_retry, *_ = fetcher.numbers
-    disconnected_twice.attempts = disconnected_twice.disconnected = 2
-    disconnected.attempts = disconnected.disconnected = 1
-    retry.attempts = 1
-    last_retry.attempts = ONE.own_retries
+    disconnected_twice.requests = disconnected_twice.disconnected = 2
+    disconnected.requests = disconnected.disconnected = 1
+    retry.requests = 1
+    last_retry.requests = ONE.own_retries
     downloads: list[Download] = [*fetcher.numbers, fetcher.list]
-    tasks = [asyncio.create_task(fetcher.attempt(download)) for download in downloads]
+    tasks = [asyncio.create_task(fetcher.request(download)) for download in downloads]
     await let_all_run()
     window.release()
     for _ in tasks:
@@ -469,7 +469,7 @@ async def test_with_each_end_of_its_connection_a_number_goes_with_half_as_many(
     fetcher.at_once = 16
     for download in fetcher.numbers:
         download.disconnected = disconnected
-    tasks = [asyncio.create_task(fetcher.attempt(download)) for download in fetcher.numbers]
+    tasks = [asyncio.create_task(fetcher.request(download)) for download in fetcher.numbers]
     await let_all_run()
     assert len(clients.paths) == together
     await cancel(tasks)
@@ -491,10 +491,10 @@ async def width_after(kind: Kind, clock: Clock, *, attempts: int = 0, answered: 
     assert await count_admitted(window) == 5
     fetcher = fetcher_of(20, clients, window, TEN)
     failing, other, *_ = fetcher.numbers
-    failing.attempts = attempts
+    failing.requests = attempts
     failing.failed_at = clock.now
     await clock.move(0.1)
-    tasks = [asyncio.create_task(fetcher.attempt(download)) for download in (failing, other)]
+    tasks = [asyncio.create_task(fetcher.request(download)) for download in (failing, other)]
     await let_all_run()
     await clock.move(0.1)
     first, second = clients.answering

@@ -497,7 +497,7 @@ def test_a_connection_that_the_network_forgets_in_the_middle(
     clients = Clients(network.url, limits=PINGING)
     call_on_request(network, 3, network.relay.forget)
     fetched = network.call_for_names(clients, strategy=strategy)
-    assert any(attempt.attempt > 1 for attempt in fetched.attempts)
+    assert any(attempt.ordinal > 1 for attempt in fetched.attempts)
     network.call_for_names(clients, strategy=strategy)
 
 
@@ -697,7 +697,7 @@ def test_requests_that_are_never_processed_are_no_attempts(network: Network) -> 
 
     network.server.behave = behave
     fetched = network.call_for_names(Clients(network.url), 1, policy=NO_RETRIES)
-    assert [attempt.attempt for attempt in fetched.attempts] == [1]
+    assert [attempt.ordinal for attempt in fetched.attempts] == [1]
 
 
 def refusing(number: int, *, times: float = math.inf, has_list: bool) -> Behaviour:
@@ -720,7 +720,7 @@ def test_refused_requests_cost_no_retries_and_are_all_counted(network: Network) 
     refusals = 3 * 4
     network.server.behave = refusing(1, times=refusals, has_list=False)
     fetched = network.call_for_names(Clients(network.url), 3, policy=NO_RETRIES)
-    attempts = [attempt.attempt for attempt in fetched.attempts if attempt.number == 1]
+    attempts = [attempt.ordinal for attempt in fetched.attempts if attempt.number == 1]
     assert len(fetched.attempts) == len(network.server.requests)
     assert sorted(attempts) == list(range(1, refusals + 2))
 

@@ -340,7 +340,7 @@ async def test_an_invalid_certificate_ends_a_fetch_at_once_until_it_is_replaced(
     assert len(failures) == 20
     assert {failure.reason for failure in failures} == {"unreachable"}
     assert {failure.detail for failure in failures} == {detail, f"not sent, after: {detail}"}
-    assert all(attempt.attempt == 1 for attempt in fetched.attempts)
+    assert all(attempt.ordinal == 1 for attempt in fetched.attempts)
     assert len(fetched.attempts) <= 5  # those that were in flight
     assert answer.body == {"id": 1, "name": "bulbasaur"}
 

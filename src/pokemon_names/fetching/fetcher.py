@@ -37,7 +37,7 @@ class Download(msgspec.Struct, eq=False):
 
     It is settled when it has its body, or when there are no more attempts, and it `waits` while the
     list is to decide. `paths` are the spellings worth trying, `path` is the last one tried.
-    `attempts` counts requests, `unreadable` bodies, and `disconnected` the connections that ended
+    `requests` and `unreadable` bodies are counted, and `disconnected` the connections that ended
     under it. It `lags` once the list would be faster. Times are in seconds of the loop's clock;
     `ready_ms` is Attempt's. Only its Fetcher changes it.
     """
@@ -46,7 +46,7 @@ class Download(msgspec.Struct, eq=False):
     paths: Sequence[str]
     decode: Decode[Any]
     position: int = 0
-    attempts: int = 0
+    requests: int = 0
     unreadable: int = 0
     disconnected: int = 0
     ready_ms: float = 0.0
@@ -136,19 +136,19 @@ class Fetcher:
                 if download.waits:
                     await self._list_settled.wait()
                 else:
-                    await self.attempt(download)
+                    await self.request(download)
         except Exception:
             self._settle(download)  # so that nobody waits for it
             raise
 
-    async def attempt(self, download: Download, *, in_thread: bool = False) -> None:
+    async def request(self, download: Download, *, in_thread: bool = False) -> None:
         """Send one request, when it is due and the window lets it in.
 
         Args:
             download: What to fetch.
             in_thread: Whether to use the blocking client, in a thread.
         """
-        if download.attempts == 0:
+        if download.requests == 0:
             download.ready_ms = self.elapsed_ms()
         seconds = download.retry_at - self._loop.time()
         if seconds > 0:
@@ -221,10 +221,10 @@ class Fetcher:
         if download.body is not None:
             return Found(number, download.body)
         error = download.error
-        attempts = download.attempts
+        attempts = download.requests
         is_over = error is not None and (download.settled or error.kind == "final")
         if download.waits and error is None:  # the strategy left it to the list
-            error, attempts = self.list.error, self.list.attempts
+            error, attempts = self.list.error, self.list.requests
         reason: Reason
         if not is_over and self._loop.time() >= self._deadline:
             reason, status, detail = "deadline", None, "no time was left"
@@ -250,7 +250,7 @@ class Fetcher:
         download.sent_at = self._loop.time()
         self._in_flight.add(download)
         try:
-            answer = await self._request(download, get)
+            answer = await self._send_recorded(download, get)
         finally:
             self._in_flight.remove(download)
         self._receive(download, answer)
@@ -265,13 +265,13 @@ class Fetcher:
         else:
             self._failed(download, answer.error)
 
-    async def _request(self, download: Download, get: Get) -> Answer[Any]:
+    async def _send_recorded(self, download: Download, get: Get) -> Answer[Any]:
         """Send one request, and store the attempt, even if it is cancelled."""
-        download.path = download.paths[download.attempts % len(download.paths)]
-        download.attempts += 1
+        download.path = download.paths[download.requests % len(download.paths)]
+        download.requests += 1
         attempt = Attempt(
             number=download.number,
-            attempt=download.attempts,
+            ordinal=download.requests,
             ok=False,
             ready_ms=download.ready_ms,
             start_ms=self.elapsed_ms(),
@@ -300,9 +300,9 @@ class Fetcher:
         if requests > 0:
             self.attempts.append(attempt)
         for extra in range(1, requests):
-            ordinal = attempt.attempt + extra
-            self.attempts.append(msgspec.structs.replace(attempt, attempt=ordinal))
-        download.attempts += requests - 1
+            ordinal = attempt.ordinal + extra
+            self.attempts.append(msgspec.structs.replace(attempt, ordinal=ordinal))
+        download.requests += requests - 1
 
     def _succeeded(self, download: Download, body: Any) -> None:
         self._read_at = self._loop.time()
@@ -368,7 +368,7 @@ class Fetcher:
                 self._settle_by_list([download])
                 return
             most = (self.policy.own_retries + 1) * max(1, error.requests)
-            is_hopeless = is_over or error.reason == "timeout" or download.attempts >= most
+            is_hopeless = is_over or error.reason == "timeout" or download.requests >= most
             download.waits = is_hopeless and not self.list.settled
             if download.waits:
                 self._list_wanted.set()
@@ -389,18 +389,18 @@ class Fetcher:
             own_attempts = policy.max_list_attempts
             is_nothing_read = self._read_at == self._started or self._window.is_down
             is_outage = is_nothing_read and not is_over
-            if download.attempts >= own_attempts and not is_outage:
+            if download.requests >= own_attempts and not is_outage:
                 return None
         elif is_over:  # and the list could not help: the other spelling of the path may
             has_another = error.kind == "final" and bool(download.paths)
             return 0.0 if has_another and self._spend() else None
         if meaning.retry in {"at once", "in smaller company"}:
             return 0.0
-        is_free = meaning.is_free or download.attempts < own_attempts
+        is_free = meaning.is_free or download.requests < own_attempts
         if not (is_free or self._spend()):
             return None
         if error.retry_after is None or is_over:
-            return policy.delay(download.attempts)
+            return policy.delay(download.requests)
         return self._promised(download, error.retry_after)
 
     def _promised(self, download: Download, retry_after: float) -> float:
@@ -442,7 +442,7 @@ class Fetcher:
             if download.settled:
                 continue
             download.body = self.list.body.get(download.number)
-            download.attempts = download.attempts or self.list.attempts
+            download.requests = download.requests or self.list.requests
             if download.body is not None:
                 self.listed += 1
             else:
@@ -457,7 +457,7 @@ class Fetcher:
         for download in self.numbers:
             if download.waits and download.error is None:
                 download.error = self.list.error
-                download.attempts = self.list.attempts
+                download.requests = self.list.requests
                 self._settle(download)
             elif download.waits and download.error:
                 download.waits = False
@@ -484,7 +484,7 @@ class Fetcher:
         """Settle all that is left after an error that ends everything."""
         for download in [self.list, *self.numbers]:
             if not download.settled:
-                download.error = error if download.attempts else None
+                download.error = error if download.requests else None
                 self._settle(download)
 
     def _end_lagging_requests(self) -> None:
@@ -536,7 +536,7 @@ class Fetcher:
         """Return who goes first: the list, numbers not sent yet, retries, suspects."""
         if download is self.list:
             return -1
-        return (RETRY if download.attempts else FIRST) + download.disconnected
+        return (RETRY if download.requests else FIRST) + download.disconnected
 
     def _company(self, download: Download) -> int:
         """Return how many requests a download goes with: half for each connection that ended."""
@@ -551,7 +551,7 @@ class Fetcher:
         most = max(1, int(len(self.numbers) * self.policy.straggler_share))
         if self._left > most or self._left == len(self.numbers):
             return False
-        return all(one.attempts for one in self.numbers if not one.settled)
+        return all(one.requests for one in self.numbers if not one.settled)
 
     def _note_freeze(self) -> float:
         """Return when silence may begin: at the fetch's start, or at the end of the last freeze."""

@@ -33,10 +33,10 @@ async def run(strategy: str, fetcher: Fetcher) -> None:
                     raise error
         case "sequential":
             for download in one_at_a_time(fetcher):
-                await fetcher.attempt(download)
+                await fetcher.request(download)
         case "sync":
             for download in one_at_a_time(fetcher):
-                await fetcher.attempt(download, in_thread=True)
+                await fetcher.request(download, in_thread=True)
         case _:  # index
             fetcher.look_up_all()
             await fetcher.fetch(fetcher.list)
@@ -76,11 +76,11 @@ async def fetch(  # noqa: PLR0913, PLR0917  what lives longer than a request, an
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    fresh: Results = {}
+    cached: Results = {}
     expired: Results = {}
     if not request.fresh:
-        fresh, expired = await cache.load(request.numbers, deadline)
-    missing = [number for number in request.numbers if number not in fresh]
+        cached, expired = await cache.load(request.numbers, deadline)
+    missing = [number for number in request.numbers if number not in cached]
     fetcher = Fetcher(missing, clients, window, policy, started, deadline)
     try:
         if missing:
@@ -94,12 +94,12 @@ async def fetch(  # noqa: PLR0913, PLR0917  what lives longer than a request, an
         is_doubtful = isinstance(result, Failure) and (result.retryable or not is_listed)
         if is_doubtful and number in expired:
             stale[number] = expired[number]
-    results = fresh | fetched | stale
+    results = cached | fetched | stale
     return Fetched(
         [results[number] for number in request.numbers],
         fetcher.attempts,
         total_ms=(loop.time() - started) * 1000,
-        cached=len(fresh),
+        cached=len(cached),
         stale=len(stale),
         listed=fetcher.listed,
     )

@@ -147,7 +147,7 @@ def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
 def _note(standing: Standing) -> str:
     """Return what came of a strategy's requests, short enough for a phone."""
     report = standing.report
-    retries = sum(attempt.attempt > 1 for attempt in report.fetched.attempts)
+    retries = sum(attempt.ordinal > 1 for attempt in report.fetched.attempts)
     speedup = format_speedup(standing)
     parts = [plural(len(report.fetched.attempts), "request")]
     if report.cut_off:
