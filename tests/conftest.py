@@ -37,6 +37,7 @@ from pokemon_names.fetching.window import Window
 from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.errors import GetError
 from pokemon_names.model import STRATEGIES, Failure, Fetched, Found, Request
+from pokemon_names.settings import Settings
 from pokemon_names.stores import s3
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers, serving
@@ -56,6 +57,7 @@ settings.load_profile("default")
 ROOT = Path(__file__).parent.parent
 EVENTS = ROOT / "events"
 REGION = "eu-central-1"
+SETTINGS = Settings.from_environment({})
 NAMES = {number: listed.name for number, listed in pokemon().items()}
 
 # The waits before retries are a hundredth of production's, and however busy the machine is, no

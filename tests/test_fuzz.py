@@ -11,12 +11,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from pokemon_names import sources
 from pokemon_names.model import FIELDS, InvalidRequest
-from pokemon_names.sources.base import Deployment
-from pokemon_names.sources.http import Http
-from pokemon_names.sources.sqs import SqsBatch
-from tests.conftest import EVENTS, http_event, invoke, sample
+from pokemon_names.sources import http, sqs
+from pokemon_names.sources.base import unwrapped
+from tests.conftest import EVENTS, SETTINGS, http_event, invoke, sample
 from tests.sources.conftest import environment
 
 SAMPLES = [path.stem for path in EVENTS.glob("*.json")]
@@ -109,15 +107,11 @@ def raise_log_error(_: logging.Handler, record: logging.LogRecord) -> None:
 @given(event=any_event)
 @example(event=http_event("/race", "text/html", range="\ud800"))
 def test_any_event_gets_a_reply_that_its_source_accepts(app: ModuleType, event: Any) -> None:
-    try:
-        source = sources.detect(event, Deployment())
-    except InvalidRequest:
-        source = None
-    match source:
-        case Http():
+    match unwrapped(event):
+        case {"requestContext": _} as request if http.read(request, SETTINGS):
             check_http_reply(invoke(app, event))
-        case SqsBatch(event=shaped):
-            ids = {message.message_id for message in shaped.records}
+        case {"Records": records} as batch if sqs.read(batch, SETTINGS, None):
+            ids = {record["messageId"] for record in records}
             check_queue_reply(invoke(app, event), ids)
         case _:
             check_direct_reply(app, event)

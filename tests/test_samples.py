@@ -10,8 +10,16 @@ import pytest
 
 from pokemon_names import sources
 from pokemon_names.model import InvalidRequest, Request
-from pokemon_names.sources.base import Deployment
-from tests.conftest import EVENTS, NAMES, Handle, ReadReports, header_of, http_event, sample
+from tests.conftest import (
+    EVENTS,
+    NAMES,
+    SETTINGS,
+    Handle,
+    ReadReports,
+    header_of,
+    http_event,
+    sample,
+)
 from tests.sources.conftest import environment_with_bucket
 from tests.tools.invoke import Context
 from tests.views.test_openapi import TIME
@@ -173,7 +181,7 @@ def test_asynchronous(warm: Handle, read_reports: ReadReports, bucket: Any, name
 
 
 def test_the_schedule_is_for_every_name_anew() -> None:
-    (job,) = sources.detect(sample("scheduler"), Deployment()).jobs()
+    (job,) = sources.detect(sample("scheduler"), SETTINGS, None).jobs
     assert isinstance(job.request, Request)
     assert job.request.numbers == tuple(NAMES)
     assert job.request.fresh is True

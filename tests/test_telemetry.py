@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pokemon_names.model import STRATEGIES, Attempt, Failure, Fetched, InvalidRequest
-from pokemon_names.report import Report
+from pokemon_names.report import Outcome, Report
 from tests.conftest import Capture, Handle, LoadApp, http_event, make_request, sample
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -50,7 +50,7 @@ def record(load_app: LoadApp, capsys: Capture) -> Callable[[Report], Output]:
     def record(report: Report) -> Output:
         telemetry = load_app().telemetry
         telemetry.logger.append_keys(cold_start=False)
-        telemetry.record([(report, None, None)])
+        telemetry.record([Outcome(report)])
         return Output(capsys.readouterr().out)
 
     return record
@@ -176,7 +176,7 @@ def test_a_line_of_the_log_is_below_256_kb_whatever_fails(
     ]
     telemetry = load_app(POWERTOOLS_LOG_LEVEL="DEBUG").telemetry
     telemetry.logger.append_keys(cold_start=False)
-    telemetry.record([(Report(make_request(), Fetched(failures, [], 1.0)), None, None)])
+    telemetry.record([Outcome(Report(make_request(), Fetched(failures, [], 1.0)))])
     written = capsys.readouterr().out
     assert (
         max(len(line.encode()) for line in written.splitlines()) < 200_000

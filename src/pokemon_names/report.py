@@ -58,6 +58,17 @@ class Report:
         return report
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What a job ended with: its report, and the error if the report is missing or incomplete.
+
+    `key` is where the report is stored, None if it is not.
+    """
+
+    report: Report | None = None
+    error: Exception | None = None
+    key: str | None = None
+
+
 class Standing(msgspec.Struct, frozen=True):
     """How one strategy did in a race.
 

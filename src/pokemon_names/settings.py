@@ -61,17 +61,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if "AWS_SAM_LOCAL" in environment:
             results_bucket = None  # its name would be the template's, and there is no such bucket
         url = environment.get("POKEAPI_URL", "https://pokeapi.co/api/v2")
+        max_numbers = _count(environment, "MAX_NUMBERS", 1500)
         return cls(
             service=environment.get("POWERTOOLS_SERVICE_NAME", "pokemon-names"),
             namespace=_name(environment, "POWERTOOLS_METRICS_NAMESPACE", "PokemonNames"),
             pokeapi_url=checked_url("POKEAPI_URL", url),
             max_concurrency=_count(environment, "MAX_CONCURRENCY", 100),
             max_requests_per_second=_rate(environment, "MAX_REQUESTS_PER_SECOND"),
-            max_numbers=_count(environment, "MAX_NUMBERS", 1500),
+            max_numbers=max_numbers,
             # By URL: 15 s at PokeAPI's 100 ms a request, of the 27 s that the caller leaves.
             max_sequential_numbers=_count(environment, "MAX_SEQUENTIAL_NUMBERS", 150),
             max_body_bytes=_count(environment, "MAX_BODY_BYTES", 4_000_000),
-            chunk_numbers=_count(environment, "CHUNK_NUMBERS", 500),
+            chunk_numbers=min(_count(environment, "CHUNK_NUMBERS", 500), max_numbers),
             cache_seconds=_seconds(environment, "CACHE_SECONDS", 604_800),
             names_table=environment.get("NAMES_TABLE"),
             results_bucket=results_bucket,

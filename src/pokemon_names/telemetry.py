@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from pokemon_names.model import Failure, InvalidRequest
-from pokemon_names.report import Report, nearest_rank
+from pokemon_names.report import Outcome, Report, nearest_rank
 
 _MAX_LOGGED = 100  # numbers without a name in one line
 _MAX_TEXTS = 50  # errors in one line, of up to 3 KB each: CloudWatch cuts at 256 KB
@@ -17,10 +17,6 @@ _MAX_VALUES = 100  # of a metric, in one line of the embedded metric format
 
 # ASCII: a caller may send a lone surrogate, which has no UTF-8, and the line would be lost.
 _to_json = partial(json.dumps, default=str, separators=(",", ":"))
-
-
-# The report of a job, why it is missing or not enough, and the key under which it is stored.
-Outcome = tuple[Report | None, Exception | None, str | None]
 
 
 class Telemetry:
@@ -42,15 +38,15 @@ class Telemetry:
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
         """Log the outcome of every job, and print the metrics of every report."""
-        for report, error, key in outcomes:
-            if report:
-                self._log_report(report, key)
-            if error:
-                self._log_error(error, key)
+        for outcome in outcomes:
+            if outcome.report:
+                self._log_report(outcome.report, outcome.key)
+            if outcome.error:
+                self._log_error(outcome.error, outcome.key)
         is_cold_start = self.is_cold_start
-        for report, _, _ in outcomes:
-            if report:
-                self._measure(report, is_cold_start=is_cold_start)
+        for outcome in outcomes:
+            if outcome.report:
+                self._measure(outcome.report, is_cold_start=is_cold_start)
                 is_cold_start = False
 
     def log_reply(self, reply: Any) -> None:

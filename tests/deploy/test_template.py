@@ -17,7 +17,7 @@ import pytest
 from pokemon_names.app import MARGIN_SECONDS
 from pokemon_names.model import CachedName
 from pokemon_names.settings import Settings
-from pokemon_names.sources.http import Http
+from pokemon_names.sources.http import CALLER_TIMEOUT
 from pokemon_names.sources.stepfunctions import TOLERATED_PERCENT
 from pokemon_names.stores.dynamodb import Table
 from pokemon_names.stores.s3 import STORE_TIMEOUT
@@ -636,7 +636,7 @@ def test_the_slow_alarm_is_set_off_before_a_deadline_and_not_by_a_full_batch(
 ) -> None:
     threshold = properties_of(template, "SlowAlarm")["Threshold"] / 1000
     timeout = properties_of(template, "PokemonNames")["Timeout"]
-    assert threshold < min(Http.caller_timeout, timeout) - MARGIN_SECONDS - STORE_TIMEOUT
+    assert threshold < min(CALLER_TIMEOUT, timeout) - MARGIN_SECONDS - STORE_TIMEOUT
     largest_batch = 10 * max(template["Parameters"]["MaxNumbers"]["AllowedValues"])
     assert threshold > largest_batch / 100 * 0.1  # 100 at once, 100 ms each
 

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from pokemon_names import sources
 from pokemon_names.model import InvalidRequest, Request
-from pokemon_names.sources.base import Deployment, check_size
+from pokemon_names.sources.base import check_size
 from pokemon_names.stores.s3 import Bucket
-from tests.conftest import Handle, LoadApp, sample
+from tests.conftest import SETTINGS, Handle, LoadApp, sample
 from tests.sources.conftest import REPEATED, Parsed, together
 from tests.sources.test_sqs import batch, failed_messages
 from tests.tools.invoke import Context
@@ -43,7 +43,7 @@ def test_jobs_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys([2, 3], answers.hang)
     app = load_app()
     app.handler({"range": "1"}, Context())  # so that it is known
-    seconds = app.MARGIN_SECONDS + app.STORE_TIMEOUT + 0.1
+    seconds = app.MARGIN_SECONDS + 0.1
     reply = app.handler(
         batch('{"range": "1"}', '{"range": "2"}', '{"range": "3"}'), Context(seconds=seconds)
     )
@@ -114,21 +114,16 @@ def with_range(name: str, expression: str) -> dict[str, Any]:
 def test_a_range_that_repeats_its_numbers_is_refused_before_any_is_taken(
     parsed: Parsed, name: str, most: int
 ) -> None:
-    source = sources.detect(with_range(name, REPEATED), Deployment(bucket=Bucket("pokemon-names")))
-    refused: list[Any] = []
-    try:
-        refused += [job.request for job in source.jobs()]
-    except InvalidRequest as error:
-        refused.append(error)
-    (refusal,) = refused
-    assert isinstance(refusal, InvalidRequest)
-    assert refusal.field.endswith("range")
+    invocation = sources.detect(with_range(name, REPEATED), SETTINGS, Bucket("pokemon-names"))
+    (job,) = invocation.jobs
+    assert isinstance(job.request, InvalidRequest)
+    assert job.request.field.endswith("range")
     assert (parsed.parts, parsed.numbers) == (most, 0)
 
 
 def test_a_race_takes_its_range_once(parsed: Parsed) -> None:
     event = with_range("http-api-race", "1-20,30")
-    jobs = sources.detect(event, Deployment()).jobs()
+    jobs = sources.detect(event, SETTINGS, None).jobs
     assert [len(job.request.numbers) for job in jobs if isinstance(job.request, Request)] == [
         21
     ] * 4

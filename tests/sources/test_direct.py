@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from pokemon_names.model import Fetched, Found, InvalidRequest
-from pokemon_names.report import Report
-from pokemon_names.sources.base import Deployment, JobResult
-from pokemon_names.sources.direct import Direct
-from tests.conftest import Handle, LoadApp, make_request
+from pokemon_names.report import Outcome, Report
+from pokemon_names.sources import direct
+from tests.conftest import SETTINGS, Handle, LoadApp, make_request
 from tests.tools.invoke import Context
 
 
@@ -51,15 +50,14 @@ def test_a_refusal_has_no_value_of_a_field_that_is_not_a_requests(
 
 @pytest.mark.parametrize(("count", "is_sent"), [(14_000, True), (15_000, False)])
 def test_a_report_that_lambda_cannot_send_is_refused(*, count: int, is_sent: bool) -> None:
-    source = Direct({"range": "1"}, Deployment())
-    (job,) = source.jobs()
+    invocation = direct.read({"range": "1"}, SETTINGS)
     found = [Found(number, "\N{LIZARD}" * 100) for number in range(count)]
-    result = JobResult(job, Report(make_request(), Fetched(found, [], 1.0)))
+    outcome = Outcome(Report(make_request(), Fetched(found, [], 1.0)))
     if is_sent:
-        assert source.reply([result])["count"] == count
+        assert invocation.reply([outcome])["count"] == count
     else:
         with pytest.raises(InvalidRequest, match=r"^reply: got '6,0.* bytes', allowed: at most 6,"):
-            source.reply([result])
+            invocation.reply([outcome])
 
 
 def test_a_direct_call_may_not_have_an_unknown_field(warm: Handle) -> None:

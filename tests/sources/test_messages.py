@@ -41,7 +41,7 @@ def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_
     name: str,
 ) -> None:
     pokeapi.answers = {PokeAPI.LIST: answers.status(400), 151: answers.status(400)}
-    message = r"^not all names came: 1 failed, first 151: bad_status$"
+    message = r"^incomplete: 1 number failed, the first being 151 \(bad_status\)$"
     with pytest.raises(IncompleteError, match=message):
         handle_with_bucket(sample(name))
     assert [report["complete"] for report in read_reports().values()] == [False]

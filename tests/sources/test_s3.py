@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
 from pokemon_names import sources
 from pokemon_names.model import InvalidRequest, Request
-from pokemon_names.sources.base import Deployment, IncompleteError
+from pokemon_names.sources.base import IncompleteError
 from pokemon_names.stores.s3 import Bucket
-from tests.conftest import Capture, Handle, LoadApp, ReadReports, sample
+from tests.conftest import SETTINGS, Capture, Handle, LoadApp, ReadReports, sample
 from tests.sources.conftest import REPEATED, Parsed
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
@@ -118,7 +119,7 @@ def test_lines_that_repeat_their_numbers_are_refused_before_any_is_taken(
 ) -> None:
     line = json.dumps({"range": REPEATED})
     event = upload("\n".join([line] * 49))  # almost as large as it may be
-    jobs = sources.detect(event, Deployment(bucket=Bucket(bucket.name))).jobs()
+    jobs = sources.detect(event, SETTINGS, Bucket(bucket.name)).jobs
     assert [isinstance(job.request, InvalidRequest) for job in jobs] == [True] * 49
     assert (parsed.parts, parsed.numbers) == (2 * 49, 0)
 
@@ -210,8 +211,8 @@ def test_a_result_is_named_by_its_object_without_the_ending(
 def test_an_object_of_the_largest_size_is_served(bucket: Any, upload: Upload) -> None:
     lines = ['{"range": "1-3"}'] * 10 + ["x"] * 90
     content = "\n".join(lines).ljust(1_000_000)
-    deployment = Deployment(max_numbers=3, bucket=Bucket(bucket.name))
-    jobs = sources.detect(upload(content), deployment).jobs()
+    settings = msgspec.structs.replace(SETTINGS, max_numbers=3)
+    jobs = sources.detect(upload(content), settings, Bucket(bucket.name)).jobs
     assert [isinstance(job.request, Request) for job in jobs] == [True] * 10 + [False] * 90
     assert len({job.key for job in jobs}) == 100
 

@@ -1,44 +1,43 @@
-"""AWS events in, replies out: every source of events is one class, a `Source`.
+"""AWS events in, replies out.
 
-It may import `report`, `views`, `model` and `ranges`. A source's module is imported when the first
-event comes that may be one of its events.
+Each source of events is a module whose `read` turns an event into an `Invocation`: jobs, and a
+function that replies with their outcomes. A source may import `report`, `views`, `model`, `ranges`,
+`settings` and the bucket of `stores`.
 """
 
-from importlib import import_module
 from typing import Any
 
-from pokemon_names.sources.base import Deployment, Source, unwrapped
-from pokemon_names.sources.direct import Direct
-
-# In this order: a field that only events of the source have, its module and its class.
-SOURCES = (
-    ("requestContext", "http", "Http"),
-    ("Records", "sqs", "SqsBatch"),
-    ("Records", "messages", "SnsNotification"),
-    ("detail-type", "s3", "S3Upload"),
-    ("detail-type", "messages", "EventBridgeEvent"),
-    ("task", "stepfunctions", "Plan"),
-    ("task", "stepfunctions", "FetchChunk"),
-    ("task", "stepfunctions", "Merge"),
-)
+from pokemon_names.settings import Settings
+from pokemon_names.sources import direct
+from pokemon_names.sources.base import Invocation, unwrapped
+from pokemon_names.stores.s3 import Bucket
 
 
-def detect(event: Any, deployment: Deployment) -> Source[Any]:
-    """Return the source of an event, which its shape alone decides.
+def detect(event: Any, settings: Settings, bucket: Bucket | None) -> Invocation:
+    """Return the invocation that an event stands for; only its shape decides which source reads it.
 
-    An event that no source recognises is a direct call: of the Lambda API, of `sam local invoke`,
-    or of somebody's state machine. Lambda's record of an event that failed stands for the event.
-
-    Raises:
-        InvalidRequest: The event is a task of the state machine, but lacks a field.
+    An event that no source recognizes is a direct call: from the Lambda API, `sam local invoke`, or
+    somebody's state machine. Lambda's record of a failed event stands for that event. A source's
+    module is imported when its first event arrives.
     """
     event = unwrapped(event)
-    if isinstance(event, dict):
-        for field, module_name, class_name in SOURCES:
-            if field in event:
-                module = import_module(f"{__name__}.{module_name}")
-                source_class: type[Source[Any]] = getattr(module, class_name)
-                source = source_class.from_event(event, deployment)
-                if source:
-                    return source
-    return Direct(event, deployment)
+    invocation: Invocation | None = None
+    match event:
+        case {"requestContext": _}:
+            from pokemon_names.sources import http  # noqa: PLC0415
+
+            invocation = http.read(event, settings)
+        case {"Records": _}:
+            from pokemon_names.sources import messages, sqs  # noqa: PLC0415
+
+            invocation = sqs.read(event, settings, bucket) or messages.read_sns(event, settings)
+        case {"detail-type": _}:
+            from pokemon_names.sources import messages, s3  # noqa: PLC0415
+
+            invocation = s3.read(event, settings, bucket)
+            invocation = invocation or messages.read_eventbridge(event, settings)
+        case {"task": _}:
+            from pokemon_names.sources import stepfunctions  # noqa: PLC0415
+
+            invocation = stepfunctions.read(event, settings, bucket)
+    return invocation or direct.read(event, settings)

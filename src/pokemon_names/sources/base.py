@@ -1,53 +1,28 @@
-"""What every source of events has: jobs, and a reply that is made of their results."""
+"""What every source makes of an event: jobs, and a function that replies with their outcomes."""
 
 import json
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from pokemon_names.model import Failure, InvalidRequest, Request
-from pokemon_names.report import Report
+from pokemon_names.report import Outcome, Report
 
-MAX_REPLY_BYTES = 6_000_000  # Lambda takes 6 MB
+MAX_REPLY_BYTES = 6_000_000  # Lambda's limit
 
 Event = dict[str, Any]
 Reply = dict[str, Any]
 Shape = TypeVar("Shape")
 
 
-class Bucket(Protocol):
-    """What a source needs of the bucket; stores/s3.py has it."""
-
-    name: str
-
-    def put(self, key: str, value: Any) -> None:
-        """Put a value as JSON."""
-
-    def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return an object's content, at most `max_bytes` of it; None if there is none."""
-
-    def get_all(self, keys: Iterable[str]) -> Iterator[bytes | None]:
-        """Return several objects' contents."""
-
-
-class Deployment(msgspec.Struct, frozen=True):
-    """What differs between deployments: limits, and where reports are stored, if anywhere."""
-
-    max_numbers: int = 1500
-    max_sequential_numbers: int = 150
-    chunk_numbers: int = 500
-    bucket: Bucket | None = None
-
-
 class Job(msgspec.Struct, frozen=True):
-    """A request of an event, or the error that left none.
+    """One request of an event, or the error that took its place.
 
-    If nobody waits for the report, it is stored under the `key`, as what `contents` returns. A
-    refusal is stored there, too. Jobs run side by side; those with `shares` run one at a time, each
-    for its share of the time that is left.
+    If nobody waits for the reply, the job has a `key`: what `contents` makes of the report is
+    stored under it, and so is a refusal. Jobs run side by side. Those with `shares` run one after
+    another, each for its share of the time left.
     """
 
     request: Request | Exception
@@ -56,64 +31,44 @@ class Job(msgspec.Struct, frozen=True):
     shares: int = 0
 
 
-class JobResult(msgspec.Struct, frozen=True):
-    """The report of a job, and why it is not enough: no job affects the others of its event."""
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as its jobs and the function that replies with their outcomes.
 
-    job: Job
-    report: Report | None = None
-    error: Exception | None = None
+    `reply` takes one outcome for each job, in the order of the jobs, and raises what the caller
+    handles. `correlation_id` is the caller's own id, None if it has none. `caller_timeout` is how
+    many seconds the caller waits, infinite if it waits as long as the function runs. `logs_reply`
+    says whether to log the reply of an event without jobs.
+    """
+
+    jobs: Sequence[Job]
+    reply: Callable[[Sequence[Outcome]], Reply]
+    correlation_id: str | None = None
+    caller_timeout: float = math.inf
+    logs_reply: bool = True
 
 
 class IncompleteError(Exception):
-    """Names are missing that another attempt may bring. What came is stored."""
+    """Names are missing that a retry may bring. All others are stored."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
-        first = failures[0]
         count = len(failures)
+        first = failures[0]
         super().__init__(
-            f"not all names came: {count} failed, first {first.number}: {first.reason}"
+            f"incomplete: {count} {'number' if count == 1 else 'numbers'} failed, "
+            f"the first being {first.number} ({first.reason})"
         )
 
 
-class Source(ABC, Generic[Shape]):
-    """An event, its jobs and its reply."""
-
-    shape: ClassVar[Any]
-    """The Struct that the events of the source convert to."""
-    caller_timeout: ClassVar[float] = math.inf
-    """Seconds that the caller waits, where it does not wait until Lambda's timeout."""
-    logs_reply: ClassVar[bool] = True
-    """Whether the reply is logged where there are no jobs, whose results would be."""
-
-    def __init__(self, event: Shape, deployment: Deployment) -> None:
-        self.event = event
-        self.deployment = deployment
-
-    @classmethod
-    def from_event(cls, event: Event, deployment: Deployment) -> Self | None:
-        """Return the event as this source, None where it is another's."""
-        try:
-            shaped = msgspec.convert(event, cls.shape)
-        except ValueError:  # msgspec's own, or a key that is no Unicode
-            return None
-        return cls(shaped, deployment)
-
-    @property
-    def correlation_id(self) -> str | None:
-        """The caller's own id, None where Lambda's is all there is."""
+def convert(event: Any, shape: type[Shape]) -> Shape | None:
+    """Return the event in its shape, None if it does not have it."""
+    try:
+        return msgspec.convert(event, shape)
+    except ValueError:  # msgspec's own, or a key that is not valid Unicode
         return None
-
-    @abstractmethod
-    def jobs(self) -> list[Job]:
-        """Return the jobs; raise InvalidRequest where there cannot be any."""
-
-    @abstractmethod
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return the reply to the event, or raise what its caller handles."""
 
 
 def unwrapped(event: Any) -> Any:
-    """Return the event in Lambda's record of an invocation that failed, any other as it is.
+    """Return the event inside Lambda's record of a failed invocation, any other as it is.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
@@ -135,9 +90,9 @@ def check_size(reply: Reply, max_bytes: int = MAX_REPLY_BYTES) -> None:
         raise InvalidRequest("reply", f"{size:,} bytes", allowed)
 
 
-def reports_of(results: Sequence[JobResult]) -> list[Report]:
+def reports_of(outcomes: Sequence[Outcome]) -> list[Report]:
     """Return the reports; raise the first error."""
-    for result in results:
-        if result.error:
-            raise result.error
-    return [result.report for result in results if result.report]
+    for outcome in outcomes:
+        if outcome.error:
+            raise outcome.error
+    return [outcome.report for outcome in outcomes if outcome.report]

@@ -7,40 +7,39 @@ from collections.abc import Sequence
 from typing import Any
 
 from pokemon_names.model import FIELDS, InvalidRequest, Request
-from pokemon_names.sources.base import (
-    Event,
-    Job,
-    JobResult,
-    Reply,
-    Source,
-    check_size,
-    reports_of,
-)
+from pokemon_names.report import Outcome
+from pokemon_names.settings import Settings
+from pokemon_names.sources.base import Event, Invocation, Job, Reply, check_size, reports_of
 
 
-class Direct(Source[Any]):
-    """Any event that no other source recognises."""
+def read(event: Any, settings: Settings) -> Invocation:
+    """Return the one job that the event's fields ask for."""
+    try:
+        job = Job(_parse(event, settings.max_numbers))
+    except InvalidRequest as error:
+        job = Job(error)
+    return Invocation(jobs=[job], reply=_reply)
 
-    def jobs(self) -> list[Job]:
-        """Return the one job that the event's fields ask for."""
-        if not isinstance(self.event, dict):
-            raise InvalidRequest("event", self.event, "a JSON object")
-        _check_service(self.event)
-        request = Request.parse(self.event, self.deployment.max_numbers)
-        return [Job(request)]
 
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return the report, or raise: a state machine catches InvalidRequest by its name."""
-        (report,) = reports_of(results)
-        reply = report.as_dict()
-        check_size(reply)
-        return reply
+def _parse(event: Any, max_numbers: int) -> Request:
+    if not isinstance(event, dict):
+        raise InvalidRequest("event", event, "a JSON object")
+    _check_service(event)
+    return Request.parse(event, max_numbers)
+
+
+def _reply(outcomes: Sequence[Outcome]) -> Reply:
+    """Return the report, or raise: a state machine catches InvalidRequest by its name."""
+    (report,) = reports_of(outcomes)
+    reply = report.as_dict()
+    check_size(reply)
+    return reply
 
 
 def _check_service(event: Event) -> None:
-    """Raise InvalidRequest for the event of a service that is not served.
+    """Raise InvalidRequest for the event of an unsupported service.
 
-    The refusal has the names of its fields, not their values: there may be a token in one.
+    The error names the event's fields but not their values, which may contain a token.
     """
     if "Records" in event:
         given = "…"

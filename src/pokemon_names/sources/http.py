@@ -17,7 +17,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from functools import partial
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 import msgspec
@@ -29,15 +30,15 @@ from pokemon_names.model import (
     Request,
     escape_surrogates,
 )
+from pokemon_names.report import Outcome
+from pokemon_names.settings import Settings
 from pokemon_names.sources import responses
 from pokemon_names.sources.base import (
     MAX_REPLY_BYTES,
-    Deployment,
     Event,
+    Invocation,
     Job,
-    JobResult,
     Reply,
-    Source,
     check_size,
     reports_of,
 )
@@ -49,9 +50,8 @@ _METHODS = ("GET", "HEAD")
 # The strategies that fetch one number after another, and their shares of a race's time. The others
 # have one share each.
 _SLOW = {"sequential": 2, "sync": 2}
+CALLER_TIMEOUT = 29.0  # a REST API's; an HTTP API waits for 30 s
 _MAX_ALB_BYTES = 1_000_000  # of a reply
-_ANYBODY = {"sourceIp", "userAgent"}  # of a REST API's identity, what any caller has
-_CALLER_HEADERS = ("authorization", "x-api-key", "x-amzn-oidc-", "x-amzn-mtls-")
 _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
 
 
@@ -97,168 +97,165 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.headers.get("accept", "")
 
     @property
-    def is_public(self) -> bool:
-        """Whether nothing in the request says who sent it."""
-        if self.context.get("authorizer") or self.context.get("authentication"):
-            return False
-        identity = self.context.get("identity")
-        if not isinstance(identity, dict):
-            identity = {}
-        if any(identity[name] for name in identity.keys() - _ANYBODY):  # null where unknown
-            return False
-        return not any(name.startswith(_CALLER_HEADERS) for name in self.headers)
-
-
-class Http(Source[HttpRequest]):
-    """An HTTP request and its reply."""
-
-    caller_timeout: ClassVar[float] = 29.0  # a REST API's; an HTTP API waits for 30 s
-    logs_reply: ClassVar[bool] = False  # a page
-
-    @classmethod
-    def from_event(cls, event: Event, deployment: Deployment) -> Self | None:
-        """Return the HTTP request of an event, None where it is no HTTP."""
-        context = event["requestContext"]
-        if not isinstance(context, dict) or event.get("type") == "REQUEST":  # an authorizer's
-            return None
-        if "http" in context:
-            return cls(_from_http_api(event, context), deployment)
-        if "elb" in context:
-            return cls(_from_alb(event, context), deployment)
-        if "httpMethod" in event:
-            return cls(_from_rest_api(event, context), deployment)
-        return None
+    def is_race(self) -> bool:
+        """Whether the strategies race."""
+        return self.route in (["race"], ["race.svg"])
 
     @property
     def correlation_id(self) -> str | None:
         """API Gateway's request id, or AWS's own part of X-Amzn-Trace-Id: callers may add to it."""
-        request_id = _texts(self.event.context).get("requestId")
+        request_id = _texts(self.context).get("requestId")
         if request_id:
             return request_id
-        trace_id = _TRACE_ID.search(self.event.headers.get("x-amzn-trace-id", ""))
+        trace_id = _TRACE_ID.search(self.headers.get("x-amzn-trace-id", ""))
         return trace_id[0] if trace_id else None
 
-    @property
-    def is_race(self) -> bool:
-        """Whether the strategies race."""
-        return self.event.route in (["race"], ["race.svg"])
 
-    def jobs(self) -> list[Job]:
-        """Return one job, for a race one for each strategy, and none where nothing is fetched."""
-        fixed: dict[str, Any] = {}
-        match self.event.route:
-            case [] | ["openapi.yaml"] | ["pokemon"] | ["race"]:
-                pass
-            case ["pokemon", number]:
-                if not number.isdecimal():
-                    raise InvalidRequest("number", number, "a number such as 151")
-                fixed = {"range": number}
-            case ["race.svg"]:
-                fixed = {"trace": False}
-            case _:
-                raise UnknownPath("path", "…", _PATHS)  # there may be a secret in it
-        if self.event.method not in _METHODS:
-            raise WrongMethod("method", self.event.method, ", ".join(_METHODS))
-        if self.event.route in ([], ["openapi.yaml"]):
-            return []
-        if self.is_race:
-            return self._race_jobs(fixed)
-        request = self._parse(fixed)
-        self._check_slow([request])
-        return [Job(request)]
+def read(event: Event, settings: Settings) -> Invocation | None:
+    """Return one job, one for each strategy of a race, or none if nothing is fetched.
 
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return the response in the shape that the caller takes."""
-        response = self._respond(results)
-        try:
-            check_size(self._shaped(response), self._max_bytes)
-        except InvalidRequest as error:
-            response = responses.refusal(error)
-        if self.event.method == "HEAD":
-            response = msgspec.structs.replace(response, body="")
-        return self._shaped(response)
+    Return None if the event is not HTTP.
+    """
+    request = _to_request(event)
+    if request is None:
+        return None
+    try:
+        jobs = _jobs(request, settings)
+    except InvalidRequest as error:
+        jobs = [Job(error)]
+    return Invocation(
+        jobs=jobs,
+        reply=partial(_reply, request),
+        correlation_id=request.correlation_id,
+        caller_timeout=CALLER_TIMEOUT,
+        logs_reply=False,  # a page
+    )
 
-    @property
-    def _max_bytes(self) -> int:
-        return _MAX_ALB_BYTES if "elb" in self.event.context else MAX_REPLY_BYTES
 
-    def _shaped(self, response: Response) -> Reply:
-        return responses.to_reply(
-            response,
-            is_public=self.event.is_public,
-            multi_value_headers=self.event.takes_multi_value_headers,
+def _jobs(request: HttpRequest, settings: Settings) -> list[Job]:
+    fixed: dict[str, Any] = {}
+    match request.route:
+        case [] | ["openapi.yaml"] | ["pokemon"] | ["race"]:
+            pass
+        case ["pokemon", number]:
+            if not number.isdecimal():
+                raise InvalidRequest("number", number, "a number such as 151")
+            fixed = {"range": number}
+        case ["race.svg"]:
+            fixed = {"trace": False}
+        case _:
+            raise UnknownPath("path", "…", _PATHS)  # there may be a secret in it
+    if request.method not in _METHODS:
+        raise WrongMethod("method", request.method, ", ".join(_METHODS))
+    if request.route in ([], ["openapi.yaml"]):
+        return []
+    if request.is_race:
+        return _race_jobs(request, fixed, settings)
+    parsed = _parse(request, fixed, settings)
+    _check_slow([parsed], settings)
+    return [Job(parsed)]
+
+
+def _race_jobs(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -> list[Job]:
+    """Return a job for each strategy that races; all have the same range."""
+    strategies = _racing(request.query)
+    first = _parse(request, {"strategy": strategies[0], "fresh": True, **fixed}, settings)
+    racing = [msgspec.structs.replace(first, strategy=strategy) for strategy in strategies]
+    _check_slow(racing, settings)
+    return [Job(one, shares=_SLOW.get(one.strategy, 1)) for one in racing]
+
+
+def _racing(query: Mapping[str, str]) -> list[str]:
+    """Return the strategies that race, in the order of the tutorial."""
+    given = query.get("strategies", ",".join(STRATEGIES))
+    wanted = {name.strip() for name in given.split(",")}
+    if not wanted <= set(STRATEGIES):
+        raise InvalidRequest("strategies", given, f"some of {', '.join(STRATEGIES)}")
+    return [strategy for strategy in STRATEGIES if strategy in wanted]
+
+
+def _parse(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -> Request:
+    """Return what the query asks for, with the fields that the path fixes."""
+    for name in fixed:
+        if name in request.query:
+            given = request.query[name]
+            raise InvalidRequest(name, given, f"nothing, /{request.route[0]} sets it")
+    fields = {**request.query, **fixed}
+    if request.is_race:
+        fields.pop("strategies", None)
+        fields.setdefault("range", DEFAULT_RACE_RANGE)
+    return Request.parse(fields, settings.max_numbers)
+
+
+def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
+    """Raise InvalidRequest for more numbers than the slow strategies can fetch in time.
+
+    They share the time that the caller waits.
+    """
+    slow = [request for request in requests if request.strategy in _SLOW]
+    if not slow:
+        return
+    allowed_count = max(1, settings.max_sequential_numbers // len(slow))
+    count = len(slow[0].numbers)
+    if count > allowed_count:
+        strategies = " and ".join(request.strategy for request in slow)
+        allowed = (
+            f"up to {allowed_count:,} numbers by URL with {strategies}; "
+            f"gather and index take {settings.max_numbers:,}"
         )
+        raise InvalidRequest("range", slow[0].range, allowed, f"{count:,} numbers")
 
-    def _respond(self, results: Sequence[JobResult]) -> Response:
-        if not results:
-            if self.event.route == ["openapi.yaml"]:
-                return responses.description()
-            return responses.documentation(self.event.url_path)
-        error = results[0].error
-        if isinstance(error, InvalidRequest):
-            return self._refuse(error)
-        reports = reports_of(results)
-        accept = self.event.accept
-        match self.event.route:
-            case ["race"]:
-                return responses.race(reports, self.event.query, accept, self.event.url_path)
-            case ["race.svg"]:
-                return responses.race_picture(reports)
-        if_none_match = self.event.headers.get("if-none-match", "")
-        return responses.names(reports[0], accept, if_none_match)
 
-    def _refuse(self, error: InvalidRequest) -> Response:
-        event = self.event
-        if event.route == ["race"]:
-            return responses.race_refusal(error, event.query, event.accept, event.url_path)
-        return responses.refusal(error)
+def _reply(request: HttpRequest, outcomes: Sequence[Outcome]) -> Reply:
+    """Return the response in the shape that the caller takes."""
+    response = _respond(request, outcomes)
+    multi_value_headers = request.takes_multi_value_headers
+    try:
+        max_bytes = _MAX_ALB_BYTES if "elb" in request.context else MAX_REPLY_BYTES
+        check_size(responses.to_reply(response, multi_value_headers=multi_value_headers), max_bytes)
+    except InvalidRequest as error:
+        response = responses.bad_request(error)
+    if request.method == "HEAD":
+        response = msgspec.structs.replace(response, body="")
+    return responses.to_reply(response, multi_value_headers=multi_value_headers)
 
-    def _race_jobs(self, fixed: Mapping[str, Any]) -> list[Job]:
-        """Return a job for each strategy that races; all have the same range."""
-        strategies = self._racing()
-        request = self._parse({"strategy": strategies[0], "fresh": True, **fixed})
-        requests = [msgspec.structs.replace(request, strategy=name) for name in strategies]
-        self._check_slow(requests)
-        return [Job(request, shares=_SLOW.get(request.strategy, 1)) for request in requests]
 
-    def _racing(self) -> list[str]:
-        """Return the strategies that race, in the order of the tutorial."""
-        given = self.event.query.get("strategies", ",".join(STRATEGIES))
-        wanted = {name.strip() for name in given.split(",")}
-        if not wanted <= set(STRATEGIES):
-            raise InvalidRequest("strategies", given, f"some of {', '.join(STRATEGIES)}")
-        return [strategy for strategy in STRATEGIES if strategy in wanted]
+def _respond(request: HttpRequest, outcomes: Sequence[Outcome]) -> Response:
+    match request.route, outcomes:
+        case ["openapi.yaml"], []:
+            return responses.description()
+        case _, []:
+            return responses.documentation(request.url_path)
+        case _, [Outcome(error=InvalidRequest() as error)]:
+            return _refuse(request, error)
+    reports = reports_of(outcomes)
+    accept = request.accept
+    match request.route:
+        case ["race"]:
+            return responses.race(reports, request.query, accept, request.url_path)
+        case ["race.svg"]:
+            return responses.race_picture(reports)
+    return responses.names(reports[0], accept, request.headers.get("if-none-match", ""))
 
-    def _parse(self, fixed: Mapping[str, Any]) -> Request:
-        """Return the request of the query, but for the fields that the path sets."""
-        query = self.event.query
-        route = self.event.route[0]
-        for name in fixed:
-            if name in query:
-                raise InvalidRequest(name, query[name], f"nothing, /{route} sets it")
-        fields = {**query, **fixed}
-        if self.is_race:
-            fields.pop("strategies", None)
-            fields.setdefault("range", DEFAULT_RACE_RANGE)
-        return Request.parse(fields, self.deployment.max_numbers)
 
-    def _check_slow(self, requests: Sequence[Request]) -> None:
-        """Raise InvalidRequest for more numbers than the slow strategies can fetch in time.
+def _refuse(request: HttpRequest, error: InvalidRequest) -> Response:
+    if request.route == ["race"]:
+        return responses.bad_race_request(error, request.query, request.accept, request.url_path)
+    return responses.bad_request(error)
 
-        They share the time that the caller waits.
-        """
-        slow = [request for request in requests if request.strategy in _SLOW]
-        if not slow:
-            return
-        allowed_count = max(1, self.deployment.max_sequential_numbers // len(slow))
-        count = len(slow[0].numbers)
-        if count > allowed_count:
-            strategies = " and ".join(request.strategy for request in slow)
-            allowed = (
-                f"up to {allowed_count:,} numbers by URL with {strategies}; "
-                f"gather and index take {self.deployment.max_numbers:,}"
-            )
-            raise InvalidRequest("range", slow[0].range, allowed, f"{count:,} numbers")
+
+def _to_request(event: Event) -> HttpRequest | None:
+    """Return the HTTP request of an event, None if the event is not HTTP."""
+    context = event["requestContext"]
+    if not isinstance(context, dict) or event.get("type") == "REQUEST":  # an authorizer's
+        return None
+    if "http" in context:
+        return _from_http_api(event, context)
+    if "elb" in context:
+        return _from_alb(event, context)
+    if "httpMethod" in event:
+        return _from_rest_api(event, context)
+    return None
 
 
 def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:

@@ -1,136 +1,90 @@
 """Messages: events of SNS and EventBridge rules. Nobody waits for the reports.
 
-The reports are stored in the bucket, under keys made from the messages' own ids, so that a second
-delivery replaces the object of the first. A report that another attempt may mend is stored, too;
-the next attempt finds in the cache what came. Of a bad request, the refusal is stored in place of
-the report.
+The reports are stored in the bucket. Their keys are made from the messages' own ids, so a second
+delivery replaces the object of the first. An incomplete report is stored, too, and the error makes
+Lambda retry the event before it goes to the queue of failures; the retry finds the names of the
+first attempt in the cache.
 
-What another attempt may mend raises, and Lambda retries the event before it goes to the queue of
-failures. A bad request ends well, because no retry can mend it.
+A bad request succeeds, because no retry can fix it: its refusal is stored in place of the report.
 """
 
 import json
-from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from pokemon_names.model import InvalidRequest, Request
-from pokemon_names.sources.base import (
-    Job,
-    JobResult,
-    Reply,
-    Shape,
-    Source,
-    reports_of,
-)
+from pokemon_names.report import Outcome
+from pokemon_names.settings import Settings
+from pokemon_names.sources.base import Invocation, Job, Reply, convert, reports_of
 
 MAX_CHARACTERS = 1_000_000  # of a text that holds requests
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,100}\Z")]
 
 
-class AsynchronousSource(Source[Shape]):
-    """Events of Lambda's own queue, which retries those that raise."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The source, a slash and the event's own id."""
-
-    def jobs(self) -> list[Job]:
-        """Return the jobs, whose reports are stored under the event's own name."""
-        return self.jobs_under(self.name)
-
-    @abstractmethod
-    def jobs_under(self, name: str) -> list[Job]:
-        """Return the jobs, whose reports are stored under that name."""
-
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return summaries and refusals, which only a success destination sees.
-
-        Raises:
-            IncompleteError, NotStoredError: Another attempt may bring what is missing.
-        """
-        refused = []
-        others = []
-        for result in results:
-            if isinstance(result.error, InvalidRequest):
-                refused.append(result.error.as_dict())
-            else:
-                others.append(result)
-        reports = [report.summary for report in reports_of(others)]
-        return {"reports": reports, "refused": refused}
-
-
-class _SnsMessage(msgspec.Struct, frozen=True, rename="pascal"):
+class _Notification(msgspec.Struct, frozen=True, rename="pascal"):
     message_id: Id
     message: Any
 
 
-class _SnsRecord(msgspec.Struct, frozen=True, rename="pascal"):
-    event_source: Literal["aws:sns"]
-    sns: _SnsMessage
-
-
-class _SnsEvent(msgspec.Struct, frozen=True, rename="pascal"):
-    records: Annotated[list[_SnsRecord], msgspec.Meta(min_length=1, max_length=1)]
-
-
-class SnsNotification(AsynchronousSource[_SnsEvent]):
-    """A message of a topic: it is the request.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
-    """
-
-    shape = _SnsEvent
-
-    @property
-    def correlation_id(self) -> str:
-        """The message's id."""
-        return self.event.records[0].sns.message_id
-
-    @property
-    def name(self) -> str:
-        """The message's name."""
-        return f"sns/{self.correlation_id}"
-
-    def jobs_under(self, name: str) -> list[Job]:
-        """Return the one job of the message."""
-        message = self.event.records[0].sns.message
-        request = parse_request("Message", message, self.deployment.max_numbers)
-        return [Job(request, results_key(name))]
-
-
-class _EventBridgeEvent(msgspec.Struct, frozen=True, rename="kebab"):
+class _BusEvent(msgspec.Struct, frozen=True, rename="kebab"):
     id: Id
     detail_type: str
     detail: Any
 
 
-class EventBridgeEvent(AsynchronousSource[_EventBridgeEvent]):
-    """An event of a rule or a schedule: its detail is the request.
+def read_sns(event: Any, settings: Settings, name: str | None = None) -> Invocation | None:
+    """Return the job of a topic's message, which is the request; None for any other event.
+
+    The report is stored under the `name`, or else under the message's id.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+    """
+    fields = None
+    match event:
+        case {"Records": [{"EventSource": "aws:sns", "Sns": sns}]}:
+            fields = sns
+    notification = convert(fields, _Notification)
+    if notification is None:
+        return None
+    message_id = notification.message_id
+    request = parse_request("Message", notification.message, settings.max_numbers)
+    job = Job(request, results_key(name or f"sns/{message_id}"))
+    return Invocation(jobs=[job], reply=reply, correlation_id=message_id)
+
+
+def read_eventbridge(event: Any, settings: Settings, name: str | None = None) -> Invocation | None:
+    """Return the job of an event of a rule or a schedule, whose detail is the request.
+
+    The report is stored under the `name`, or else under the event's id.
 
     https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
     """
+    bus_event = convert(event, _BusEvent)
+    if bus_event is None:
+        return None
+    request = parse_request("detail", bus_event.detail, settings.max_numbers)
+    job = Job(request, results_key(name or f"eventbridge/{bus_event.id}"))
+    return Invocation(jobs=[job], reply=reply, correlation_id=bus_event.id)
 
-    shape = _EventBridgeEvent
 
-    @property
-    def correlation_id(self) -> str:
-        """The event's id."""
-        return self.event.id
+def reply(outcomes: Sequence[Outcome]) -> Reply:
+    """Return summaries and refusals, which only a success destination sees.
 
-    @property
-    def name(self) -> str:
-        """The event's name."""
-        return f"eventbridge/{self.event.id}"
-
-    def jobs_under(self, name: str) -> list[Job]:
-        """Return the one job of the detail."""
-        request = parse_request("detail", self.event.detail, self.deployment.max_numbers)
-        return [Job(request, results_key(name))]
+    Raises:
+        IncompleteError, NotStoredError: A retry may bring what is missing.
+    """
+    refused = []
+    others = []
+    for outcome in outcomes:
+        if isinstance(outcome.error, InvalidRequest):
+            refused.append(outcome.error.as_dict())
+        else:
+            others.append(outcome)
+    reports = [report.summary for report in reports_of(others)]
+    return {"reports": reports, "refused": refused}
 
 
 def results_key(name: str) -> str:
@@ -158,7 +112,10 @@ def parse_request(field: str, given: Any, max_numbers: int) -> Request | Invalid
 
 
 def parse_json(text: str) -> Any:
-    """Return what the text holds, None if it is no JSON. It may start with a byte order mark."""
+    """Return the value that the text holds, None if it is not JSON.
+
+    The text may start with a byte order mark.
+    """
     if len(text) > MAX_CHARACTERS:
         return None
     try:

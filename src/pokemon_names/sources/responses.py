@@ -32,13 +32,15 @@ NAMES_TYPES = (JSON, TEXT)
 RACE_TYPES = (JSON, TEXT, HTML)
 
 _DESCRIPTION = Path(__file__).parents[1] / "views" / "openapi.yaml"
-_CACHE_AGE = "max-age=86400"  # as PokeAPI's own
+# For as long as PokeAPI's own. Private, because a shared cache would serve a reply to callers whom
+# the API refuses.
+_CACHEABLE = "private, max-age=86400"
 _QUALITY = re.compile(r";\s*q=([01](?:\.\d{1,3})?)")
 _LATE_REASONS = {"not_found", "timeout", "deadline"}
-_PROBLEMS = {
+_NO_NAMES = {
     HTTPStatus.NOT_FOUND: "no Pokémon has any of these numbers",
-    HTTPStatus.BAD_GATEWAY: "PokeAPI gave none of the names",
-    HTTPStatus.GATEWAY_TIMEOUT: "PokeAPI gave none of the names in time",
+    HTTPStatus.BAD_GATEWAY: "PokeAPI returned none of the names",
+    HTTPStatus.GATEWAY_TIMEOUT: "PokeAPI returned none of the names in time",
 }
 
 
@@ -63,23 +65,15 @@ class Response(msgspec.Struct, frozen=True):
     is_cacheable: bool = False
 
 
-def to_reply(response: Response, *, is_public: bool, multi_value_headers: bool) -> dict[str, Any]:
-    """Return what API Gateway, a Function URL or an ALB takes.
-
-    A reply that is not public may be stored by its caller alone: a shared cache would serve it to
-    those whom the API refuses.
-    """
-    cache_control = "no-store"
-    if response.is_cacheable:
-        scope = "public" if is_public else "private"
-        cache_control = f"{scope}, {_CACHE_AGE}"
+def to_reply(response: Response, *, multi_value_headers: bool) -> dict[str, Any]:
+    """Return what API Gateway, a Function URL or an ALB takes."""
     content_type = response.content_type
     if content_type in {TEXT, HTML}:
         content_type += "; charset=utf-8"
     headers = {
         "Content-Type": content_type,
         "Vary": "Accept",
-        "Cache-Control": cache_control,
+        "Cache-Control": _CACHEABLE if response.is_cacheable else "no-store",
         "X-Content-Type-Options": "nosniff",
         **response.headers,
     }
@@ -97,9 +91,9 @@ def to_reply(response: Response, *, is_public: bool, multi_value_headers: bool) 
 
 def names(report: Report, accept: str, if_none_match: str) -> Response:
     """Return the response for the names of a range."""
-    problem = _problem_of([report])
-    if problem:
-        return _trouble(problem, report.as_dict())
+    status = _status([report])
+    if status in _NO_NAMES:
+        return _problem(status, {"detail": _NO_NAMES[status], **report.as_dict()})
     content_type = negotiate(accept, NAMES_TYPES)
     headers: dict[str, str] = {}
     is_cacheable = not report.failures and not report.request.fresh
@@ -116,32 +110,30 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
 
 def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) -> Response:
     """Return the response for a race, which people see under the path."""
-    problem = _problem_of(reports)
+    status = _status(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
-        status = problem or HTTPStatus.OK
-        return _race_page(status, query, _PROBLEMS.get(status, ""), reports, url_path)
-    fields = race_report(reports)
-    if problem:
-        return _trouble(problem, fields)
+        return _race_page(status, query, _NO_NAMES.get(status, ""), reports, url_path)
+    if status in _NO_NAMES:
+        return _problem(status, {"detail": _NO_NAMES[status], **race_report(reports)})
     if content_type == TEXT:
         from pokemon_names.views import words  # noqa: PLC0415  only people need it
 
         return Response(HTTPStatus.OK, TEXT, _lines(words.race_lines(reports)))
-    return Response(HTTPStatus.OK, JSON, json.dumps(fields))
+    return Response(HTTPStatus.OK, JSON, json.dumps(race_report(reports)))
 
 
 def race_picture(reports: Sequence[Report]) -> Response:
     """Return the response for the picture of a race."""
     from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
 
-    problem = _problem_of(reports)
-    if problem:
-        return _trouble(problem, race_report(reports))
+    status = _status(reports)
+    if status in _NO_NAMES:
+        return _problem(status, {"detail": _NO_NAMES[status], **race_report(reports)})
     return Response(HTTPStatus.OK, SVG, pages.race_picture(reports), pages.PICTURE_HEADERS)
 
 
-def refusal(error: InvalidRequest) -> Response:
+def bad_request(error: InvalidRequest) -> Response:
     """Return the response for a bad request."""
     fields = error.as_dict()
     if isinstance(error, UnknownPath):
@@ -151,9 +143,9 @@ def refusal(error: InvalidRequest) -> Response:
     return _problem(HTTPStatus.BAD_REQUEST, fields)
 
 
-def race_refusal(error: InvalidRequest, query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a bad request of a race: for browsers the page, whose form has it."""
-    response = refusal(error)
+def bad_race_request(error: InvalidRequest, query: Query, accept: str, url_path: str) -> Response:
+    """Return the response for a bad request for a race: browsers get the page with its form."""
+    response = bad_request(error)
     if response.status == HTTPStatus.BAD_REQUEST and negotiate(accept, RACE_TYPES) == HTML:
         return _race_page(response.status, query, str(error), [], url_path)
     return response
@@ -194,12 +186,12 @@ def _rank(content_type: str, ranks: Mapping[str, float]) -> float:
     return 0.0
 
 
-def _problem_of(reports: Sequence[Report]) -> HTTPStatus | None:
-    """Return why no name came at all, None where one came."""
+def _status(reports: Sequence[Report]) -> HTTPStatus:
+    """Return OK if there is at least one name, or else the status that says why there is none."""
     reasons: set[str] = set()
     for report in reports:
         if report.names:
-            return None
+            return HTTPStatus.OK
         reasons.update(failure.reason for failure in report.failures)
     if reasons == {"not_found"}:
         return HTTPStatus.NOT_FOUND
@@ -208,14 +200,10 @@ def _problem_of(reports: Sequence[Report]) -> HTTPStatus | None:
     return HTTPStatus.BAD_GATEWAY
 
 
-def _trouble(status: HTTPStatus, fields: Mapping[str, Any]) -> Response:
-    """Return the problem of a report or a race without names, with all that it says."""
-    return _problem(status, {"detail": _PROBLEMS[status], **fields})
-
-
 def _problem(
     status: HTTPStatus, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
+    """Return an error as JSON of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
     return Response(status, PROBLEM, json.dumps(body), headers or {})
 

@@ -1,14 +1,18 @@
-"""S3, by way of EventBridge: a new object under `requests/` holds a request in each line."""
+"""S3, through EventBridge: a new object under `requests/` holds one request per line."""
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 
 from pokemon_names.model import InvalidRequest, Request, escape_surrogates
-from pokemon_names.sources.base import Job, JobResult, Reply
-from pokemon_names.sources.messages import AsynchronousSource, Id, parse_request, results_key
+from pokemon_names.report import Outcome
+from pokemon_names.settings import Settings
+from pokemon_names.sources import messages
+from pokemon_names.sources.base import Invocation, Job, Reply, convert
+from pokemon_names.stores.s3 import Bucket
 
 FOLDER = "requests/"
 MAX_BYTES = 1_000_000
@@ -23,7 +27,7 @@ class _Bucket(msgspec.Struct, frozen=True):
 
 class _Object(msgspec.Struct, frozen=True):
     key: str
-    etag: Id
+    etag: messages.Id
 
 
 class _Detail(msgspec.Struct, frozen=True):
@@ -32,86 +36,87 @@ class _Detail(msgspec.Struct, frozen=True):
 
 
 class _ObjectCreated(msgspec.Struct, frozen=True, rename="kebab"):
-    id: Id
+    id: messages.Id
     source: Literal["aws.s3"]
     detail_type: Literal["Object Created"]
     detail: _Detail
 
 
-class S3Upload(AsynchronousSource[_ObjectCreated]):
-    """A new object, whose lines are the requests.
+def read(
+    event: Any, settings: Settings, bucket: Bucket | None, name: str | None = None
+) -> Invocation | None:
+    """Return the jobs of a new object, one for each line; None for any other event.
+
+    The reports are stored under the `name`, or else under the object's name and entity tag, each
+    with its line number.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
-
-    shape = _ObjectCreated
-    _superseded = False
-
-    @property
-    def correlation_id(self) -> str:
-        """The event's id."""
-        return self.event.id
-
-    @property
-    def name(self) -> str:
-        """The object's name and its entity tag."""
-        created = self.event.detail.object
-        stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
-        return escape_surrogates(f"s3/{stem[:MAX_STEM]}-{created.etag}")
-
-    def jobs_under(self, name: str) -> list[Job]:
-        """Return a job for each line that is not blank, or one that says why there are none."""
-        created = self.event.detail.object
-        if not created.key.startswith(FOLDER):
-            # It is not stored: under results/, the refusal would be a new object, too.
-            return [Job(InvalidRequest("key", created.key, f"one under {FOLDER}"))]
-        try:
-            return self._line_jobs(name)
-        except Exception as error:  # noqa: BLE001  whatever S3 says of this object
-            return [Job(error, results_key(name))]
-
-    def reply(self, results: Sequence[JobResult]) -> Reply:
-        """Return summaries and refusals; raise what another attempt may mend."""
-        if self._superseded:
-            return {"superseded": self.event.detail.object.key}
-        return super().reply(results)
-
-    def _line_jobs(self, name: str) -> list[Job]:
-        max_numbers = self.deployment.max_numbers
-        jobs = []
-        numbers = 0
-        for line_number, line in self._lines():
-            request = parse_request(f"line {line_number}", line, max_numbers)
-            if isinstance(request, Request):
-                numbers += len(request.numbers)
-            jobs.append(Job(request, results_key(f"{name}-{line_number}")))
-        if numbers > MAX_REQUESTS * max_numbers:
-            allowed = f"at most {MAX_REQUESTS * max_numbers} numbers in all lines"
-            raise InvalidRequest("key", self.event.detail.object.key, allowed)
-        return jobs
-
-    def _lines(self) -> list[tuple[int, str]]:
-        """Return the lines that are not blank, with their line numbers.
-
-        An object that was deleted or overwritten since the event has none: an overwritten one has
-        an event of its own.
-        """
-        bucket = self.deployment.bucket
-        bucket_name = self.event.detail.bucket.name
-        created = self.event.detail.object
-        if bucket is None or bucket.name != bucket_name:
-            raise InvalidRequest("bucket", bucket_name, "only the function's own")
-        content = bucket.get(created.key, MAX_BYTES + 1, created.etag)
+    created = convert(event, _ObjectCreated)
+    if created is None:
+        return None
+    upload = created.detail
+    key = upload.object.key
+    name = name or _name(upload.object)
+    reply = messages.reply
+    jobs: list[Job] = []
+    try:
+        content = _load(upload, bucket)
         if content is None:
-            self._superseded = True
-            return []
-        lines = []
-        encoding = json.detect_encoding(content)  # UTF-8, -16 or -32, as json.loads reads bytes
-        text = content.decode(encoding, errors="replace")
-        for line_number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                lines.append((line_number, line))
-        if len(content) > MAX_BYTES or len(lines) > MAX_LINES:
-            allowed = f"at most {MAX_LINES} lines of {MAX_BYTES} bytes together"
-            raise InvalidRequest("key", created.key, allowed)
-        return lines
+            reply = partial(_reply_superseded, key)
+        else:
+            jobs = _jobs(content, key, name, settings.max_numbers)
+    except Exception as error:  # noqa: BLE001  whatever S3 says of this object
+        # Outside the folder, the stored refusal would be a new object that is refused, too.
+        result_key = messages.results_key(name) if key.startswith(FOLDER) else None
+        jobs = [Job(error, result_key)]
+    return Invocation(jobs=jobs, reply=reply, correlation_id=created.id)
+
+
+def _name(created: _Object) -> str:
+    stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
+    return escape_surrogates(f"s3/{stem[:MAX_STEM]}-{created.etag}")
+
+
+def _load(upload: _Detail, bucket: Bucket | None) -> bytes | None:
+    """Return the object's content, or one byte more than is allowed.
+
+    It is None if the object has been deleted or overwritten since the event. An overwritten one has
+    an event of its own.
+    """
+    if not upload.object.key.startswith(FOLDER):
+        raise InvalidRequest("key", upload.object.key, f"one under {FOLDER}")
+    if bucket is None or bucket.name != upload.bucket.name:
+        raise InvalidRequest("bucket", upload.bucket.name, "only the function's own")
+    return bucket.get(upload.object.key, MAX_BYTES + 1, upload.object.etag)
+
+
+def _jobs(content: bytes, key: str, name: str, max_numbers: int) -> list[Job]:
+    """Return a job for each line that is not blank."""
+    jobs = []
+    numbers = 0
+    for line_number, line in _lines(content, key):
+        request = messages.parse_request(f"line {line_number}", line, max_numbers)
+        if isinstance(request, Request):
+            numbers += len(request.numbers)
+        jobs.append(Job(request, messages.results_key(f"{name}-{line_number}")))
+    if numbers > MAX_REQUESTS * max_numbers:
+        allowed = f"at most {MAX_REQUESTS * max_numbers} numbers in all lines"
+        raise InvalidRequest("key", key, allowed)
+    return jobs
+
+
+def _lines(content: bytes, key: str) -> list[tuple[int, str]]:
+    """Return the lines that are not blank, with their line numbers."""
+    encoding = json.detect_encoding(content)  # UTF-8, -16 or -32, as json.loads reads bytes
+    text = content.decode(encoding, errors="replace")
+    numbered = enumerate(text.split("\n"), start=1)
+    lines = [(number, line) for number, line in numbered if line.strip()]
+    if len(content) > MAX_BYTES or len(lines) > MAX_LINES:
+        allowed = f"at most {MAX_LINES} lines of {MAX_BYTES} bytes together"
+        raise InvalidRequest("key", key, allowed)
+    return lines
+
+
+def _reply_superseded(key: str, _: Sequence[Outcome]) -> Reply:
+    return {"superseded": key}
