@@ -1,4 +1,4 @@
-"""A headless Chromium, for the tests of the pages; as a program, it checks that there is one."""
+"""A headless Chromium for the tests of the pages. Run as a program, this checks that it starts."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ REMEDY = "`apt-get install chromium`, or `.venv/bin/playwright install chromium`
 
 
 def main() -> None:
-    """Start a browser and end it; where that fails, print one line instead of pytest's banner."""
+    """Start and close a browser; if that fails, print one line instead of pytest's banner."""
     try:
         with chromium():
             pass
@@ -24,7 +24,7 @@ def main() -> None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Yield a browser, and leave no process of it behind, however the block ends."""
+    """Yield a browser, and leave none of its processes behind, however the block ends."""
     before = _orphans()
     try:
         with sync_playwright() as playwright, launch(playwright.chromium) as browser:
@@ -34,7 +34,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def launch(browser_type: BrowserType, *arguments: str) -> Browser:
-    """Return a browser, started with these arguments of the command line."""
+    """Start a browser with these command-line arguments and return it."""
     program = shutil.which("chromium")
     try:
         return browser_type.launch(executable_path=program, args=arguments)
@@ -46,19 +46,20 @@ def launch(browser_type: BrowserType, *arguments: str) -> Browser:
 def _wait_for_helpers(before: set[str]) -> None:
     """Wait until only the orphans from before are left.
 
-    A browser's helpers end a moment after it, and a container's init may take a second to notice.
+    Helper processes end a moment after their browser, and a container's init may take a second to
+    reap them.
     """
     deadline = monotonic() + 10
     while True:
         left = _orphans() - before
         if not left:
             return
-        assert monotonic() < deadline, f"left behind: processes {left}"
+        assert monotonic() < deadline, f"processes left behind: {left}"
         sleep(0.05)
 
 
 def _orphans() -> set[str]:
-    """Return the ids of Chromium's processes whose parent has ended."""
+    """Return the ids of Chromium processes whose parent has exited."""
     command = ["pgrep", "-P", "1", "chrom"]
     try:
         found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)

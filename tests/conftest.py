@@ -43,7 +43,7 @@ from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers, serving
 from tests.tools.pokeapi.bodies import pokemon
 
-# `make fuzz` looks for more.
+# `make fuzz` selects the profile "fuzz".
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
 settings.register_profile(
     "fuzz",
@@ -60,8 +60,8 @@ REGION = "eu-central-1"
 SETTINGS = Settings.from_environment({})
 NAMES = {number: listed.name for number, listed in pokemon().items()}
 
-# The waits before retries are a hundredth of production's, and however busy the machine is, no
-# request lags behind the others.
+# Waits before retries are at most a fiftieth of production's, and no request ever lags behind the
+# others, however busy the machine is.
 QUICK_WAITS: dict[str, Any] = {
     "first_delay": 0.001,
     "max_delay": 0.02,
@@ -70,7 +70,7 @@ QUICK_WAITS: dict[str, Any] = {
     "lag_timeout": 60.0,
 }
 QUICK = Policy(**QUICK_WAITS)
-# A number fails by its first error that costs a retry, while no name has earned one.
+# A number fails on its first error that costs a retry, unless a name has earned one.
 NO_RETRIES = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=0)
 
 # The first strategy uses the async client, the second the blocking one.
@@ -85,7 +85,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one more worker than cores, because tests wait, too; each takes seconds to start."""
+    """Return one more than the cores, because tests often wait; workers take seconds to start."""
     return min(8, (os.cpu_count() or 1) + 1)
 
 
@@ -108,14 +108,14 @@ def pokeapi() -> PokeAPI:
 
 @pytest.fixture
 def url(pokeapi: PokeAPI) -> Iterator[str]:
-    """Serve the local PokeAPI, and yield its URL."""
+    """Serve the local PokeAPI and yield its URL."""
     with serving(pokeapi) as port:
         yield f"http://127.0.0.1:{port}/api/v2"
 
 
 @pytest.fixture
 def asked(pokeapi: PokeAPI) -> threading.Event:
-    """Let the request for number 1 hang, and return the event that it has come."""
+    """Make the request for number 1 hang; return an event that is set when it arrives."""
     asked = threading.Event()
 
     async def hang(request: web.Request) -> web.Response:
@@ -128,7 +128,7 @@ def asked(pokeapi: PokeAPI) -> threading.Event:
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Make a certificate authority that SSL_CERT_FILE names."""
+    """Create a certificate authority and point SSL_CERT_FILE at it."""
     authority = trustme.CA()
     file = str(tmp_path / "ca.pem")
     authority.cert_pem.write_to_path(file)
@@ -137,7 +137,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
 
 
 def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Return the TLS context of a server that has the certificate."""
+    """Return the TLS context of a server with this certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(context)
     return context
@@ -145,13 +145,13 @@ def server_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 @pytest.fixture
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """Make the TLS context of a server that is trusted."""
+    """Return the TLS context of a server that clients trust."""
     return server_context(authority.issue_cert("localhost"))
 
 
 @pytest.fixture
 def load_app(url: str, monkeypatch: pytest.MonkeyPatch) -> LoadApp:
-    """Return a function that loads the app with environment variables beside POKEAPI_URL."""
+    """Return a function that loads the app with POKEAPI_URL and more environment variables."""
 
     def load_app(**environment: str) -> ModuleType:
         return load(monkeypatch, **{"POKEAPI_URL": url, **environment})
@@ -163,36 +163,36 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
     """Load the app as a new Lambda environment does."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    # Powertools holds its logger, with the stdout that it found, for as long as the process lives;
-    # and whether there was a cold start.
+    # For the life of the process, Powertools keeps its logger, with the stdout it first found, and
+    # whether there has been a cold start.
     service = os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names")
     logging.Logger.manager.loggerDict.pop(service, None)
     monkeypatch.setattr(powertools_logger, "is_cold_start", True)
     sys.modules.pop("pokemon_names.app", None)
     app = importlib.import_module("pokemon_names.app")
     vars(app)["policy"] = msgspec.structs.replace(app.policy, **QUICK_WAITS)
-    gc.unfreeze()  # it would hide what the tests before left open
+    gc.unfreeze()  # freezing hides what earlier tests left open
     return app
 
 
 @pytest.fixture
 def handle(load_app: LoadApp) -> Handle:
-    """Return the handler of one Lambda environment, which the first invocation starts."""
+    """Return the handler of one Lambda environment, started by the first invocation."""
     app = cache(load_app)
 
     return lambda event: invoke(app(), event)
 
 
 def invoke(app: ModuleType, event: Any) -> Any:
-    """Return the handler's reply, which the real runtime can send."""
+    """Return the handler's reply, after checking that the real runtime could send it."""
     reply = app.handler(event, Context())
-    json.dumps(reply, ensure_ascii=False).encode()  # or its process ends
+    json.dumps(reply, ensure_ascii=False).encode()  # a failure here ends the runtime's process
     return reply
 
 
 @pytest.fixture(scope="session", autouse=True)
 def shell() -> Iterator[None]:
-    """Be in the clone's folder, with no proxy, and with credentials that open nobody's account."""
+    """Run in the clone's folder, without a proxy, and with credentials for nobody's account."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(ROOT)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -206,28 +206,28 @@ def shell() -> Iterator[None]:
 
 @contextmanager
 def account(config: DefaultConfig | None = None) -> Iterator[None]:
-    """Put moto in AWS's place, with nothing in the account."""
+    """Replace AWS with moto and an empty account."""
     with mock_aws(config=config), patch.object(boto3, "DEFAULT_SESSION", _session()):
         yield
 
 
 @cache
 def _session() -> boto3.Session:
-    """Return the session of all accounts, because each reads megabytes for its first clients."""
+    """Return the session all accounts share: each one reads megabytes for its first clients."""
     return boto3.Session()
 
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    """Put moto in AWS's place for one test."""
+    """Replace AWS with moto for one test."""
     with account():
         yield
 
 
 @pytest.fixture
-def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001  it is made in the account
-    """Make a bucket, and return boto3's own view of it."""
-    monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 among other tests
+def bucket(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ARG001  the bucket's account
+    """Create a bucket and return it as a boto3 resource."""
+    monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 takes a while
     location = {"LocationConstraint": REGION}
     return boto3.resource("s3").create_bucket(
         Bucket="pokemon-names", CreateBucketConfiguration=location
@@ -243,12 +243,12 @@ def handle_with_bucket(load_app: LoadApp, bucket: Any) -> Handle:
 
 @pytest.fixture
 def read_reports(bucket: Any) -> ReadReports:
-    """Return a function that reads all reports in the bucket, by their keys."""
+    """Return a function that reads all reports in the bucket, by key."""
     return lambda: reports_in(bucket)
 
 
 def reports_in(bucket: Any) -> dict[str, dict[str, Any]]:
-    """Return all reports in a bucket, by their keys."""
+    """Return all reports in a bucket, by key."""
     reports = {}
     for listed in bucket.objects.filter(Prefix="results/"):
         reports[listed.key] = json.load(listed.get()["Body"])
@@ -256,9 +256,9 @@ def reports_in(bucket: Any) -> dict[str, dict[str, Any]]:
 
 
 class TimingOut(Clients):
-    """Clients whose first requests for some numbers return at once what a timeout returns.
+    """Clients whose requests for some numbers fail at once, as if they had timed out.
 
-    By default all requests for these numbers do.
+    With `times`, only that many requests for each of these numbers do.
     """
 
     def __init__(self, base_url: str, *numbers: int, times: float = math.inf) -> None:
@@ -292,9 +292,9 @@ async def fetch_range(
     cache: Cache | None = None,
     **fields: Any,
 ) -> Fetched:
-    """Fetch what a request with these fields asks for, within that many seconds.
+    """Fetch what a request with these fields asks for, within this many seconds.
 
-    For a URL there are new clients.
+    Given a URL, create new clients for it.
     """
     if isinstance(clients, str):
         clients = Clients(clients)
@@ -304,7 +304,7 @@ async def fetch_range(
 
 
 def sample(name: str) -> dict[str, Any]:
-    """Return a sample event, as events/ has it."""
+    """Return a sample event from events/."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
     return event
 
@@ -312,7 +312,7 @@ def sample(name: str) -> dict[str, Any]:
 def http_event(
     path: str, accept: str | None = None, method: str = "GET", **query: str
 ) -> dict[str, Any]:
-    """Return the event that an HTTP API makes of a request."""
+    """Return the event that an HTTP API sends for a request."""
     event = sample("http-api")
     event["rawPath"] = path
     event["queryStringParameters"] = query
@@ -323,7 +323,7 @@ def http_event(
 
 
 def header_of(reply: dict[str, Any], name: str) -> Any:
-    """Return a header of an HTTP reply in either shape, None where it has none of that name."""
+    """Return a header of an HTTP reply in either shape, or None if it has no such header."""
     if "headers" in reply:
         return reply["headers"].get(name)
     (value,) = reply["multiValueHeaders"].get(name, [None])
@@ -333,7 +333,7 @@ def header_of(reply: dict[str, Any], name: str) -> Any:
 def run_module(
     module: str, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module to its end, in a process of its own that has these environment variables."""
+    """Run a module to completion, in its own process with these environment variables."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -346,14 +346,14 @@ def run_module(
 
 
 def add_program(folder: Path, name: str, script: str) -> None:
-    """Write a program for a folder that is somebody's PATH."""
+    """Write a shell script into a folder that serves as PATH."""
     program = folder / name
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
 
 
 def add_programs(folder: Path, *names: str) -> None:
-    """Link programs of this machine into such a folder."""
+    """Link installed programs into a folder that serves as PATH."""
     for name in names:
         program = shutil.which(name)
         assert program

@@ -1,4 +1,4 @@
-"""What outlives an invocation: clients and limits; and what an invocation imports."""
+"""What outlives an invocation (clients and limits), and what an invocation imports."""
 
 import logging
 import subprocess
@@ -16,7 +16,8 @@ from tests.sources.conftest import together
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
-# What an invocation of one source need not import. Of botocore, Powertools imports the __init__.
+# Modules that a direct call and an HTTP request must not import. Powertools imports botocore's
+# __init__, so botocore.session stands for the rest of it.
 UNUSED_MODULES = {
     "aiohttp",
     "aws_lambda_powertools.event_handler",
@@ -32,7 +33,7 @@ UNUSED_MODULES = {
     "pydantic",
 }
 
-# It ends as abruptly as tests/tools/invoke.py, which says why.
+# Exits as abruptly as tests/tools/invoke.py, which explains why.
 INVOKE_AND_PRINT_MODULES = """
 import json, os, sys
 from tests.tools.invoke import invoke
@@ -46,7 +47,7 @@ os._exit(0)
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("library", ["boto3", "botocore.credentials", "httpx", "urllib3"])
-def test_libraries_log_no_more_than_warnings(
+def test_libraries_log_nothing_below_warnings(
     load_app: LoadApp, caplog: pytest.LogCaptureFixture, library: str
 ) -> None:
     """With LogLevel=DEBUG, botocore would log session tokens."""
@@ -56,9 +57,7 @@ def test_libraries_log_no_more_than_warnings(
     assert logging.getLogger(library).getEffectiveLevel() == logging.WARNING
 
 
-def test_httpx_adds_no_line_for_each_request(
-    handle: Handle, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_httpx_does_not_log_each_request(handle: Handle, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("httpx").setLevel(logging.NOTSET)
     caplog.set_level(logging.INFO)
     handle({"range": "1-3"})
@@ -67,18 +66,18 @@ def test_httpx_adds_no_line_for_each_request(
     assert record.message == "fetched"
 
 
-def test_a_404_alone_is_not_found_and_says_why_there_is_no_list(
+def test_without_the_list_a_404_is_not_found_and_says_why_there_is_no_list(
     pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
-    asked = threading.Event()  # for the list, because of the 404
+    list_requested = threading.Event()  # because of the 404
 
     async def hang(request: web.Request) -> web.Response:
-        asked.set()
+        list_requested.set()
         return await answers.hang(request)
 
     pokeapi.answers = {
         PokeAPI.LIST: hang,
-        2: answers.after(asked, answers.json('{"name": "ivysaur"}')),
+        2: answers.after(list_requested, answers.json('{"name": "ivysaur"}')),
     }
     app = load_app()
     vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.0)
@@ -89,7 +88,7 @@ def test_a_404_alone_is_not_found_and_says_why_there_is_no_list(
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(30.0, 1.0), (4.0, 0.2)])
-def test_the_warm_up_before_a_race_has_a_second_or_a_tenth_of_the_time(
+def test_the_warm_up_before_a_race_takes_at_most_a_second_or_a_tenth_of_the_time(
     load_app: LoadApp, monkeypatch: pytest.MonkeyPatch, seconds: float, expected: float
 ) -> None:
     app = load_app()
@@ -121,7 +120,7 @@ def test_a_race_warms_up_the_clients_that_it_uses(
 
 def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 11), together(2))
-    pokeapi.delay = 0.02  # for one too many to come
+    pokeapi.delay = 0.02  # long enough for a third request to arrive
     app = load_app(MAX_CONCURRENCY="2", MAX_NUMBERS="10")
     assert app.handler({"range": "1-10"}, Context())["count"] == 10
     assert pokeapi.most_in_flight == 2
@@ -148,11 +147,11 @@ def test_connections_stay_warm_from_one_invocation_to_the_next(
     pokeapi.answers = dict.fromkeys(range(1, 11), answer)
     for numbers in ("1-5", "6-10"):
         assert handle({"range": numbers})["count"] == 5
-    assert len(connections) < 10  # one may become free just too late for another request
+    assert len(connections) < 10  # one may become free just too late for the next request
 
 
 def test_an_invocation_imports_nothing_it_does_not_use(url: str) -> None:
-    """A cold start's time is mostly imports: boto3 alone would double it."""
+    """Most of a cold start is imports; boto3 alone would double it."""
     done = subprocess.run(
         [
             *(sys.executable, "-c", INVOKE_AND_PRINT_MODULES),

@@ -1,6 +1,6 @@
-"""An event of every AWS service that invokes functions: it is served, or refused in useful words.
+"""An event from each AWS service that invokes functions: served, or refused with a useful message.
 
-Each file of aws_events/ has the shape that AWS documents, with values of our own.
+The files in aws_events/ have the shapes that AWS documents, with our own values.
 """
 
 import json
@@ -21,11 +21,11 @@ from tests.tools.invoke import Context
 
 AWS_EVENTS = Path(__file__).parent / "aws_events"
 ARN = re.compile(r"\barn:aws:[a-z0-9-]*:[a-z0-9-]*:([^:\"]*):")
-ACCOUNTS = {"123456789012", ""}  # S3's buckets and products of AWS have none
+ACCOUNTS = {"123456789012", ""}  # S3 buckets and AWS's own products have none
 REQUEST_FIELDS = "only the fields range, strategy, fresh, trace"
 SERVED = "the fields range, strategy, fresh, trace, or an event of HTTP, SQS, SNS or EventBridge"
-MAX_SHOWN = 80  # characters of what came
-MAX_REFUSAL = 1000  # characters of all that is said
+MAX_SHOWN = 80  # characters of the given value
+MAX_REFUSAL = 1000  # characters of the whole message
 
 FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 CHARMANDERS = ["charmander", "charmeleon", "charizard"]
@@ -60,7 +60,7 @@ HTTP = {
     "rest-api-null-fields": (200, ["pikachu"]),
     "rest-api-proxy": (200, ["pikachu"]),
 }
-# event: the names; Lambda's record of an invocation that failed stands for its event
+# event: the names; Lambda's record of a failed invocation stands for the event it contains
 DIRECT = {
     "destination-failure-direct": PIDGEYS,
     "eventbridge-scheduler-input": FIRST_THREE,
@@ -68,7 +68,7 @@ DIRECT = {
     "rds-postgresql-invoke": ["charmander", "squirtle"],
     "step-functions-task": ["mewtwo", "mew"],
 }
-# event: the names that are stored, the fields that are refused, the ends of the ids that failed
+# event: the stored names, the refused fields, and the last four characters of the failed ids
 QUEUES: dict[str, tuple[list[list[str]], list[str], list[str]]] = {
     "sqs": ([FIRST_THREE, ["pikachu"]], ["body"], ["0003"]),
     "sqs-destination-failure": ([["pidgeot"]], [], []),
@@ -80,18 +80,18 @@ QUEUES: dict[str, tuple[list[list[str]], list[str], list[str]]] = {
     "sqs-sns-raw": ([BIRDS], [], []),
     "sqs-sns-wrapped": ([BIRDS], [], []),
 }
-# event: the names that are stored
+# event: the stored names
 ASYNCHRONOUS = {
     "destination-event-age-exceeded": [["pidgeotto"]],
     "destination-failure-sns": [["pidgey"]],
     "eventbridge-custom": [["chikorita", "cyndaquil", "totodile"]],
     "eventbridge-s3-created": [FIRST_THREE, ["mew"]],
     "eventbridge-s3-created-versioned": [FIRST_THREE, ["mew"]],
-    "eventbridge-scheduled-rule": [FIRST_150],  # no range is 1-150
+    "eventbridge-scheduled-rule": [FIRST_150],  # the default range
     "eventbridge-scheduler": [FIRST_150],
     "sns": [["snorlax"]],
 }
-# event: the field that is refused, in a reply that ends well because no retry mends it
+# event: the refused field; the invocation succeeds, because a retry would not help
 ASYNCHRONOUS_REFUSED = {
     "eventbridge-autoscaling": "detail.StatusCode",
     "eventbridge-cloudtrail": "detail.eventVersion",
@@ -112,14 +112,14 @@ ASYNCHRONOUS_REFUSED = {
     "sns-ses-delivery": "Message.notificationType",
     "sns-text": "Message",
 }
-# event: the field that is refused by raising, which is the first one that no request has
+# event: the refused field, which is the first unknown one; the invocation raises
 REFUSED = {
     "alexa-smart-home": "directive",
     "cloudwatch-logs": "awslogs",
     "codepipeline": "CodePipeline.job",
     "iot-rule-with-topic": "topic",
 }
-# event: the service whose records are refused, where they name it
+# event: the service whose records are refused, if they name it
 RECORDS = {
     "cloudfront-origin-response": None,
     "cloudfront-viewer-request": None,
@@ -134,7 +134,7 @@ RECORDS = {
     "s3-restore-completed": "aws:s3",
     "ses-receipt": "aws:ses",
 }
-# The refusal has the names of their fields.
+# The refusal lists the names of their fields.
 FOREIGN = [
     "alexa-skill",
     "appsync-authorizer",
@@ -216,7 +216,7 @@ def text_of(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[ModuleType, Any]]:
-    """Yield one environment for all events, and its bucket; the first names are known there."""
+    """Yield one environment for all events, with the first 150 names cached, and its bucket."""
     with environment_with_bucket() as (app, bucket):
         app.handler({"range": "1-150", "strategy": "index"}, Context())
         yield app, bucket
@@ -229,7 +229,7 @@ def app(shared: tuple[ModuleType, Any]) -> ModuleType:
 
 @pytest.fixture
 def bucket(shared: tuple[ModuleType, Any]) -> Any:
-    """Empty the bucket of all events, and return it."""
+    """Empty the shared bucket and return it."""
     _, bucket = shared
     bucket.objects.delete()
     return bucket
@@ -268,7 +268,7 @@ def test_every_file_is_pretty_printed() -> None:
         assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", name
 
 
-def test_every_arn_is_of_the_same_account() -> None:
+def test_every_arn_has_the_same_account() -> None:
     for name in NAMES_OF_EVENTS:
         assert set(ARN.findall(text_of(name))) <= ACCOUNTS, name
 
@@ -348,7 +348,7 @@ def test_refused(app: ModuleType, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_records_of_another_service_are_refused(app: ModuleType, name: str) -> None:
+def test_records_from_another_service_are_refused(app: ModuleType, name: str) -> None:
     given = RECORDS[name] or "…"
     with pytest.raises(InvalidRequest) as caught:
         invoke(app, name)
@@ -364,16 +364,16 @@ def test_another_services_event_is_refused_without_its_values(app: ModuleType, n
     check_refusal(caught.value.as_dict(), "event", ", ".join(aws_event(name)), SERVED)
 
 
-def test_the_refusal_of_an_object_elsewhere_makes_no_object(
+def test_refusing_an_object_outside_requests_stores_nothing(
     app: ModuleType, read_reports: ReadReports
 ) -> None:
-    """A rule without a prefix would take it for a new object, and so on."""
+    """If an EventBridge rule had no prefix, each stored refusal would cause another one."""
     invoke(app, "eventbridge-s3-created-elsewhere")
     assert read_reports() == {}
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_of_events_is_no_event(app: ModuleType, name: str) -> None:
+def test_a_list_of_events_is_not_an_event(app: ModuleType, name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         invoke(app, name)
     check_refusal(caught.value.as_dict(), "event", aws_event(name), "a JSON object")
@@ -384,7 +384,7 @@ def invoke(app: ModuleType, name: str) -> Any:
 
 
 def check_refusal(refusal: dict[str, Any], field: str, given: Any, allowed: str) -> None:
-    """Check that a refusal names the field, what came and what is allowed."""
+    """Check that a refusal names the field, its value and what is allowed."""
     text = given if isinstance(given, str) else json.dumps(given)
     assert refusal["field"] == field
     assert refusal["given"] == (text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…")
@@ -393,7 +393,7 @@ def check_refusal(refusal: dict[str, Any], field: str, given: Any, allowed: str)
 
 
 def check_useful(refusal: dict[str, Any]) -> None:
-    """Check that a refusal is short, and says all that it consists of."""
+    """Check that a refusal is short and that its message includes its fields."""
     said = f"{refusal['field']}: got {refusal['given']!r}, allowed: {refusal['allowed']}"
     assert refusal["detail"].startswith(said)
     assert refusal["field"]

@@ -39,7 +39,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 BULBASAUR = Found(1, "bulbasaur")
 IVYSAUR = Found(2, "ivysaur")
 VENUSAUR = Found(3, "venusaur")
-# It is left to the fetch to end an attempt.
+# Only the fetch itself ends an attempt, never the client.
 PATIENT = Limits(connect_timeout=60.0, read_timeout=60.0, total_timeout=60.0)
 TIMED_OUT = GetError(kind="service", reason="timeout", detail="operation timed out")
 
@@ -51,7 +51,7 @@ def clients(url: str) -> Clients:
 
 @pytest.fixture
 async def late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Return an event that moves the loop's clock beyond every deadline."""
+    """Return an event that moves the loop's clock past every deadline once it is set."""
     late = threading.Event()
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "time", lambda: time.monotonic() + 1000 * late.is_set())
@@ -60,15 +60,15 @@ async def late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @pytest.fixture
 def over(url: str) -> Iterator[threading.Event]:
-    """Return an event that ends the requests which hang until then, or threads would wait."""
-    assert url  # the server ends afterwards
+    """Yield an event that ends hanging requests; set it at the end, or threads would wait."""
+    assert url  # the server stops only after this fixture
     over = threading.Event()
     yield over
     over.set()
 
 
 def noting(event: threading.Event, answer: answers.Answer) -> answers.Answer:
-    """Set an event when the request has come."""
+    """Return an answer that sets an event when its request arrives."""
 
     async def note(request: web.Request) -> web.StreamResponse:
         event.set()
@@ -87,7 +87,7 @@ def noting(event: threading.Event, answer: answers.Answer) -> answers.Answer:
         ("index", "silence"),
     ],
 )
-async def test_names_that_came_are_returned_and_all_other_numbers_fail(  # noqa: PLR0913, PLR0917
+async def test_fetched_names_are_returned_and_all_other_numbers_fail(  # noqa: PLR0913, PLR0917
     pokeapi: PokeAPI,
     clients: Clients,
     late: threading.Event,
@@ -118,7 +118,7 @@ async def test_names_that_came_are_returned_and_all_other_numbers_fail(  # noqa:
 
 
 class LosingACancellation(Clients):
-    """Clients that lose the first one, as pyreqwest does one that comes just as a response does."""
+    """Clients that lose one cancellation, as pyreqwest can if it comes together with a response."""
 
     has_lost_one = False
 
@@ -141,13 +141,13 @@ async def test_a_lost_cancellation_is_repeated(
     pokeapi.answers = dict.fromkeys([2, PokeAPI.LIST], noting(late, answers.hang))
     clients = LosingACancellation(url, limits=PATIENT)
     fetching = fetch_range(clients, seconds=100, range="1-3", strategy=strategy)
-    fetched = await asyncio.wait_for(fetching, timeout=1020)  # 20 s, once it is late
+    fetched = await asyncio.wait_for(fetching, timeout=1020)  # 20 s after the clock jumps
     assert clients.has_lost_one
     assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sync", "index"])
-async def test_the_failure_names_the_error_before_the_deadline(
+async def test_the_failure_quotes_the_last_error_before_the_deadline(
     pokeapi: PokeAPI,
     clients: Clients,
     late: threading.Event,
@@ -169,12 +169,12 @@ async def test_a_slow_number_does_not_delay_the_others(
     pokeapi.answers = {2: slow, PokeAPI.LIST: slow}
     policy = msgspec.structs.replace(QUICK, straggler_timeout=0.05)
     fetched = await fetch_range(clients, policy=policy, range="1-3")
-    given_up = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
-    assert fetched.results == [BULBASAUR, given_up, VENUSAUR]
+    timed_out = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
+    assert fetched.results == [BULBASAUR, timed_out, VENUSAUR]
 
 
 @pytest.mark.parametrize("the_list", [MISSING, SILENCE], ids=["404", "silence"])
-def test_a_number_that_failed_in_time_has_its_own_reason(the_list: GetError) -> None:
+def test_a_number_that_failed_before_the_deadline_keeps_its_own_reason(the_list: GetError) -> None:
     fetched = fetch_virtually(
         lambda arrival: {None: the_list, 1: MISSING, 2: SILENCE}[arrival.number],
         policy=Policy(lag_timeout=60.0),
@@ -189,7 +189,7 @@ def test_a_number_that_failed_in_time_has_its_own_reason(the_list: GetError) -> 
     assert 3_000 <= fetched.total_ms < 3_500
 
 
-def test_a_slow_number_has_no_part_in_the_errors_of_others() -> None:
+def test_the_errors_of_other_numbers_do_not_end_a_slow_one() -> None:
     fetched = fetch_virtually(
         lambda arrival: {None: MISSING, 1: BUSY, 2: SILENCE}[arrival.number],
         policy=msgspec.structs.replace(NO_RETRIES, straggler_timeout=1.0),
@@ -209,7 +209,7 @@ def test_a_timeout_with_little_time_left_is_retried() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
-async def test_strategies_that_go_one_at_a_time_look_slow_numbers_up(
+async def test_strategies_that_go_one_at_a_time_look_up_slow_numbers(
     url: str, strategy: str
 ) -> None:
     fetched = await fetch_range(TimingOut(url, 1), range="1-3", strategy=strategy)
@@ -218,7 +218,7 @@ async def test_strategies_that_go_one_at_a_time_look_slow_numbers_up(
 
 
 @pytest.mark.parametrize("numbers", [1, 2])
-async def test_the_time_for_which_the_environment_is_frozen_does_not_count(
+async def test_time_while_the_environment_is_frozen_does_not_count(
     pokeapi: PokeAPI, clients: Clients, monkeypatch: pytest.MonkeyPatch, numbers: int
 ) -> None:
     has_arrived = threading.Event()
@@ -261,14 +261,14 @@ async def test_without_any_time_nothing_is_sent(pokeapi: PokeAPI, url: str, stra
 
 @pytest.fixture
 def mute_port() -> Iterator[int]:
-    """Listen where the system accepts connections, but nobody answers: no TLS handshake ends."""
+    """Yield a port that accepts connections but never answers: no TLS handshake ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """Listen with a full backlog: connecting never ends."""
+    """Yield a port whose backlog is full: connecting never ends."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
         address = listening.getsockname()
         clients = [socket.socket() for _ in range(8)]
@@ -289,7 +289,7 @@ DEAD_ENDS = {
 
 @both_clients
 @pytest.mark.parametrize("dead_end", DEAD_ENDS)
-async def test_a_connection_that_leads_nowhere(
+async def test_a_connection_that_leads_nowhere_ends_at_the_deadline(
     request: pytest.FixtureRequest, strategy: str, dead_end: str
 ) -> None:
     scheme, fixture = DEAD_ENDS[dead_end]
@@ -300,7 +300,7 @@ async def test_a_connection_that_leads_nowhere(
         assert {failure.reason for failure in failures_of(fetched)} == {"deadline"}
 
 
-async def test_connecting_has_a_timeout_of_its_own(full_port: int) -> None:
+async def test_connecting_has_its_own_timeout(full_port: int) -> None:
     transport = Transport(msgspec.structs.replace(PATIENT, connect_timeout=0.2))
     async with httpx.AsyncClient(transport=transport, timeout=60) as client:
         with pytest.raises(httpx.ConnectTimeout):
@@ -317,18 +317,18 @@ def test_lambda_never_times_out(
     vars(app)["clients"] = Clients(url, limits=PATIENT)
     started = time.monotonic()
     report = app.handler(event, Context(seconds=app.MARGIN_SECONDS + 0.5))
-    assert time.monotonic() - started < 30  # of the 60 s that the clients would wait
+    assert time.monotonic() - started < 30  # the clients themselves would wait 60 s
     assert {failure["reason"] for failure in report["failures"]} == {"deadline"}
     pokeapi.answers = {}
     assert app.handler(event, Context())["count"] == 3
 
 
-def test_an_http_caller_gets_504_before_api_gateway_gives_up(
+def test_an_http_caller_gets_504_before_api_gateway_times_out(
     pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pokeapi.answers[1] = answers.hang
     app = load_app()
-    # Of the 29 s that API Gateway waits, whatever Lambda's timeout is.
+    # API Gateway waits 29 s, whatever Lambda's timeout is; 0.2 s are left for fetching.
     monkeypatch.setattr(app, "MARGIN_SECONDS", 28.8)
     reply = app.handler(http_event("/pokemon", range="1"), Context(seconds=900))
     body = json.loads(reply["body"])
@@ -349,7 +349,7 @@ def invoke_on_time(
 ) -> tuple[list[float], Any]:
     """Return the deadlines of an event's fetches, and the reply.
 
-    A fetch by a slow strategy takes all of its time and fails, and any other takes none.
+    A fetch by a slow strategy takes all its time and fails; any other takes no time.
     """
     deadlines = []
     now = 0.0
@@ -368,7 +368,7 @@ def invoke_on_time(
     return deadlines, app.handler(event, Context())
 
 
-def test_in_a_race_the_slow_strategies_have_twice_the_time_of_the_others(
+def test_in_a_race_the_slow_strategies_get_twice_as_much_time_as_the_others(
     load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deadlines = deadlines_of(load_app(), http_event("/race", range="1"), monkeypatch)

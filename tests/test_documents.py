@@ -1,4 +1,4 @@
-"""What README.md and the other documents say: their links, and facts that stand elsewhere, too."""
+"""README.md and the other documents: their links, and the facts that they share with the code."""
 
 import ast
 import re
@@ -21,9 +21,9 @@ SOURCE = ROOT / "src" / "pokemon_names"
 TESTS = ROOT / "tests"
 FOLDERS = (".", ".github", "events", "tests", "tests/tools/bench")
 DOCUMENTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
-MAX_WORDS = 1200  # of the README: two minutes and a half
+MAX_WORDS = 1200  # of the README: two and a half minutes
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
-MADE = re.compile(r"\bmake ([a-z][a-z-]*)")
+MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 
 
 @cache
@@ -32,11 +32,11 @@ def text_of(path: Path) -> str:
 
 
 def links() -> Iterator[tuple[Path, str, Path, str]]:
-    """Yield each local link: its document, its text, where it leads, and its anchor."""
+    """Yield the document, text, target and anchor of each local link."""
     for document in DOCUMENTS:
         for text, target, anchor in LINK.findall(text_of(document)):
             path = document
-            if target.startswith("/"):  # GitHub's tabs show some documents away from their folder
+            if target.startswith("/"):  # GitHub's tabs show some documents outside their folder
                 path = ROOT / target.removeprefix("/")
             elif target:
                 path = document.parent / target
@@ -45,7 +45,7 @@ def links() -> Iterator[tuple[Path, str, Path, str]]:
 
 @cache
 def anchors(path: Path) -> set[str]:
-    """Return the anchors that GitHub gives the headings of a document."""
+    """Return the anchors that GitHub gives a document's headings."""
     headings = re.findall(r"^#+ (.+)$", text_of(path), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -91,7 +91,7 @@ def test_the_readme_is_a_front_page() -> None:
     assert len(text_of(README).split()) <= MAX_WORDS
 
 
-def test_the_lines_beside_the_tutorials_are_those_of_the_source() -> None:
+def test_the_code_next_to_the_tutorials_is_the_real_source() -> None:
     blocks = re.findall(r"```python\n(.*?)```", text_of(README), flags=re.DOTALL)
     (ours,) = [block for block in blocks if block.startswith("# fetching/")]
     _, *parts = re.split(r"^# (\S+)\n", ours, flags=re.MULTILINE)
@@ -110,11 +110,11 @@ def targets() -> set[str]:
     ("failures", "hopeless", "least", "most"),
     [
         (0, 1501, 1500, 1500),
-        (2, 1501, 4500, 4500 + 90),  # a name comes at the third attempt
-        (2, 10, 4500, 4500 + 90 + 1350),  # and every tenth number never has one
+        (2, 1501, 4500, 4500 + 90),  # each number's third attempt succeeds
+        (2, 10, 4500, 4500 + 90 + 1350),  # and every tenth number always fails
     ],
 )
-def test_what_one_request_sends_is_true(
+def test_the_documented_numbers_of_requests_are_true(
     failures: int, hopeless: int, least: int, most: int
 ) -> None:
     sent: Counter[int] = Counter()
@@ -131,14 +131,14 @@ def test_what_one_request_sends_is_true(
     assert len(names_of(fetched)) == 1500 - 1500 // hopeless
 
 
-def test_every_target_that_is_named_is_there() -> None:
+def test_every_make_target_in_the_documents_exists() -> None:
     for document in DOCUMENTS:
         blocks = re.findall(r"```\w*\n.*?```|`[^`\n]+`", text_of(document), flags=re.DOTALL)
-        assert set(MADE.findall("\n".join(blocks))) <= targets(), document.name
+        assert set(MAKE_TARGET.findall("\n".join(blocks))) <= targets(), document.name
 
 
-def test_every_output_that_is_read_is_there() -> None:
-    from tests.deploy import stack  # noqa: PLC0415  it takes a second, which no other test needs
+def test_every_stack_output_in_the_documents_exists() -> None:
+    from tests.deploy import stack  # noqa: PLC0415  takes a second, for this test only
 
     outputs = stack.translate()["Outputs"].keys()
     for document in DOCUMENTS:
@@ -149,14 +149,14 @@ def modules_of_source() -> set[Path]:
     return {path for path in SOURCE.rglob("*.py") if path.name != "__init__.py"}
 
 
-def test_every_module_has_a_line() -> None:
+def test_contributing_links_to_every_module() -> None:
     packages = set(SOURCE.glob("*/__init__.py"))
     contributing = ROOT / ".github" / "CONTRIBUTING.md"
     linked = {path for document, _, path, _ in links() if document == contributing}
     assert modules_of_source() | packages <= linked
 
 
-def test_the_tests_of_a_module_have_its_path() -> None:
+def test_a_modules_tests_have_its_path() -> None:
     paths = {path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.*")}
     modules = {path.relative_to(SOURCE).with_suffix("") for path in modules_of_source()}
     packages = {module.parent for module in modules} - {Path()}

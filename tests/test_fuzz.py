@@ -1,4 +1,4 @@
-"""Events with any JSON in any of their fields: `make fuzz` for ten thousand of each."""
+"""Events with any JSON in any field. `make fuzz` tries ten thousand of them."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ requests = fields | anything
 
 @st.composite
 def changed(draw: st.DrawFn, value: Any) -> Any:
-    """Put anything, or nothing, into some of the places of a JSON value."""
+    """Replace some parts of a JSON value with anything, or remove them."""
     if not draw(st.integers(0, 9)):
         return draw(anything | st.just(NOTHING))
     if isinstance(value, dict):
@@ -94,7 +94,7 @@ any_event = (
 
 @pytest.fixture(scope="module")
 def app() -> Iterator[ModuleType]:
-    """Load one Lambda environment for all examples, in which a range has at most three numbers."""
+    """Load one Lambda environment for all examples; its ranges have at most three numbers."""
     with pytest.MonkeyPatch.context() as monkeypatch, environment(MAX_NUMBERS="3") as app:
         monkeypatch.setattr(logging.Handler, "handleError", raise_log_error)
         yield app

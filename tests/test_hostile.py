@@ -1,4 +1,4 @@
-"""Any bytes in place of one answer: every other name comes, and nothing is raised."""
+"""Any bytes as one answer: every other name is still returned, and nothing is raised."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ from pokemon_names.model import Failure, Found
 from tests.conftest import QUICK, fetch_range
 
 HOSTILE_NUMBER = "2"
-# To be quick, two retries must do.
+# A number has its own two retries only, to be quick.
 POLICY = msgspec.structs.replace(QUICK, shared_retries=-10, max_list_attempts=1)
 DEEP = b"[" * 100_000
 
@@ -78,7 +78,7 @@ responses = st.builds(
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers for one number, and for the list of all, with `response`, whatever that is."""
+    """A server that sends `response`, whatever it is, for one number and for the list of all."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -103,7 +103,7 @@ class Handler(socketserver.StreamRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
-        poll_seconds = 0.01  # between looks for the end
+        poll_seconds = 0.01  # between checks for the shutdown
         thread = threading.Thread(target=server.serve_forever, args=[poll_seconds])
         thread.start()
         yield server

@@ -1,4 +1,4 @@
-"""The process's own account of its memory: failures leave nothing behind."""
+"""Peak memory, as the process itself reports it: failures leave nothing behind."""
 
 import json
 import os
@@ -7,8 +7,8 @@ import sys
 
 from tests.tools.pokeapi import PokeAPI, answers
 
-# It prints the peak memory after each fetch. A process made by exec begins with the peak of the one
-# that made it, here pytest's; a forked one begins anew.
+# Prints the peak memory after each fetch. A process started by exec inherits its parent's peak,
+# here pytest's; a forked one does not.
 PROGRAM = """
 import asyncio, json, os, resource, sys, time
 child = os.fork()
@@ -36,7 +36,7 @@ print(json.dumps(peaks))
 
 
 def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str) -> None:
-    """Answer with bombs, and with bodies that are whole but lack a name."""
+    """Answer with bombs, and with complete bodies that lack a name."""
     pokeapi.answers = dict.fromkeys(range(21, 31), answers.large(16_000_000))
     pokeapi.answers |= dict.fromkeys(range(31, 61), answers.large(3_000_000))
     pokeapi.answers[PokeAPI.LIST] = answers.status(501)
@@ -47,6 +47,6 @@ def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str) -> None:
         check=True,
     )
     healthy, failed_once, failed_twice = json.loads(done.stdout)
-    # One body after another is decompressed, of 4 MB at most. All of a round are 130 MB and more.
+    # Bodies are decompressed one at a time, up to 4 MB each. A whole round is 130 MB and more.
     assert failed_once < healthy + 60_000
     assert failed_twice < healthy + 60_000

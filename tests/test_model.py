@@ -1,4 +1,4 @@
-"""What a request may have, and what the message says of any other."""
+"""What a request may contain, and the error message for anything else."""
 
 import math
 from typing import Any
@@ -45,7 +45,7 @@ def test_by_default_gather_fetches_the_first_150() -> None:
         "1\n2",
     ],
 )
-def test_a_bad_range_says_what_came_and_what_is_allowed(expression: str) -> None:
+def test_the_message_for_a_bad_range_shows_it_and_what_is_allowed(expression: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^range: got .*, allowed: .* \(.*\)$") as caught:
         make_request(range=expression)
     assert caught.value.given == expression
@@ -89,7 +89,7 @@ def test_a_bad_range_says_what_came_and_what_is_allowed(expression: str) -> None
         ),
     ],
 )
-def test_the_message_names_the_field_what_came_and_what_is_allowed(
+def test_the_message_names_the_field_its_value_and_what_is_allowed(
     fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -124,7 +124,7 @@ def test_a_request_cannot_be_changed_into_an_invalid_one() -> None:
         request.range = "x"  # type: ignore[misc]
 
 
-def test_json_that_is_nested_too_deeply_to_be_shown_is_refused() -> None:
+def test_json_nested_too_deeply_to_be_shown_is_refused() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
         nested = [nested]
@@ -135,7 +135,7 @@ def test_json_that_is_nested_too_deeply_to_be_shown_is_refused() -> None:
 @pytest.mark.parametrize(
     ("length", "shown"), [(80, "x" * 80), (81, "x" * 80 + "…"), (1000, "x" * 80 + "…")]
 )
-def test_a_message_shows_80_characters_of_what_came(length: int, shown: str) -> None:
+def test_a_message_shows_80_characters_of_the_value(length: int, shown: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         make_request(strategy="x" * length)
     assert caught.value.given == shown

@@ -1,4 +1,4 @@
-"""The function in weather that changes, and a model of what each of its replies may say."""
+"""The function in changing weather, and a model that predicts what its replies may say."""
 
 import json
 import math
@@ -22,26 +22,28 @@ from tests.world import DOWN, FINAL, GOOD, LIST, NAMES, NUMBERS, POISON, SILENT,
 
 EXAMPLES = 8  # in `make test`
 STEPS = 12
-# What only a timeout ends is for `make fuzz`: on a busy machine, a good answer may take as long.
+# Faults that only a timeout ends are left to `make fuzz`: on a busy machine, a good answer may take
+# as long as the timeout.
 HAS_TIMEOUTS = not settings().derandomize
-MARGIN = 2.0  # seconds of an invocation that are not for fetching
-STALL = 5.0  # seconds that a busy machine may add, less than a silence lasts
-SLOW_MS = 180  # a request that may have timed out
+MARGIN = 2.0  # seconds of an invocation that are not spent on fetching
+STALL = 5.0  # seconds that a busy machine may add; less than a silence lasts
+SLOW_MS = 180  # milliseconds after which a request may have timed out
 MINUTES = 300
 DAY = 24 * 60 * 60
 WEEK = 7 * DAY
-PATIENCE = {"silence": 11.0, "straggler": 5.0, "lag": 60.0}  # seconds; no request ever lags
+PATIENCE = {"silence": 11.0, "straggler": 5.0, "lag": 60.0}  # production's, but nothing lags
 
-# What a number is, in place of its name.
+# The outcomes of a number, other than its name.
 GONE = "not found"
 FAILED = "failed"
 
-# What may come of a number: the truth, a 404 that no list confirms, or an error.
+# How a number may end: with the truth, with a 404 that no list confirms, or with an error.
 TRUE = "true"
 ALONE = "404 alone"
 LOST = "lost"
 
-# The result of a number: right, from one of two places, or else an expired name.
+# The origin of an outcome: one of the last two, a right result by URL or by the list, or an expired
+# name. MEANINGS has the ends that allow each of them.
 OWN = "by its URL"
 LISTED = "by the list"
 STALE = "stale"
@@ -78,11 +80,11 @@ GATHERED = st.fixed_dictionaries(
 )
 
 
-class Asked(NamedTuple):
-    """A request, and what the model says of its numbers.
+class Prediction(NamedTuple):
+    """A request, and what the model predicts for its numbers.
 
-    `cached` are those that need no request, and what they are. Of each other one, `ends` says what
-    may come of it, and `expired` has its name that has expired, if there is one.
+    `cached` has the outcome of each number that needs no HTTP request. For each of the others,
+    `ends` has the possible ends, and `expired` its expired name, if it has one.
     """
 
     numbers: Sequence[int]
@@ -93,7 +95,11 @@ class Asked(NamedTuple):
 
 
 class FunctionInWeather(RuleBasedStateMachine):
-    """`is_undisturbed` says that no connection has ended, `is_exact` that all was waited for."""
+    """Rules that change the weather, invoke the function, and compare its reply with the model.
+
+    `is_undisturbed` means that no connection has ended, and `is_exact` that the last invocation
+    waited for all of its requests.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -101,8 +107,8 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.sky = world.sky
         self.now = 0
         self.names = dict(NAMES)
-        self.known: dict[int, tuple[str, int]] = {}  # and until when it is fresh
-        self.absent: dict[int, int] = {}  # until when
+        self.known: dict[int, tuple[str, int]] = {}  # name, and until when it is fresh
+        self.absent: dict[int, int] = {}  # until when it is not found
         self.is_undisturbed = True
         self.is_exact = False
         self.requests = 0
@@ -110,13 +116,13 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @initialize(kind=KINDS, slow=st.none() | st.integers(0, 6))
     def begin(self, kind: str, slow: int | None) -> None:
-        """Begin in any weather, so that no example needs another rule for that."""
+        """Begin in any weather, so that no example needs another rule to set it."""
         self.turn(kind, None, is_slow=False)
         self.sky.slow = slow
 
     @rule(kind=KINDS, later=st.none() | st.tuples(st.integers(1, 4), KINDS), is_slow=st.booleans())
     def turn(self, kind: str, later: tuple[int, str] | None, *, is_slow: bool) -> None:
-        """Change the weather, now and, if so, after some requests."""
+        """Change the weather now, and again after some requests if there is a `later` one."""
         self.world.turn(kind)
         self.sky.delay = self.world.service.delay = 0.01 if is_slow else 0.0
         self.sky.change_after = math.inf
@@ -128,7 +134,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @rule(data=st.data(), number=st.integers(0, 6), times=TIMES)
     def be_hostile(self, data: st.DataObject, number: int, times: float) -> None:
-        """Fail one number or the list that many times, or none from now on."""
+        """Make one number or the list fail this many times; zero ends all such faults."""
         fault = data.draw(st.sampled_from(self.world.faults))
         if not times or fault in SILENT or self.silent:
             self.sky.hostile = {}
@@ -143,14 +149,14 @@ class FunctionInWeather(RuleBasedStateMachine):
         heals=st.booleans(),
     )
     def poison(self, number: int, kind: str, *, has_slash: bool, heals: bool) -> None:
-        """Let one spelling of a path fail for good, and heal the others or not."""
+        """Make one spelling of a path always fail; `heals` ends all earlier poison."""
         if heals:
             self.sky.poison = {}
         self.sky.poison[number] = (kind, has_slash)
 
     @rule(how=ENDS, freezes=st.booleans())
     def end_connections(self, how: str, *, freezes: bool) -> None:
-        """End all connections, while the process is frozen or not: then until the next event."""
+        """End all connections; with `freezes`, freeze the process first, until the next event."""
         self.is_undisturbed = False
         if freezes:
             self.world.freeze()
@@ -158,7 +164,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @rule(how=ENDS, freezes=st.booleans(), after=st.integers(1, 4))
     def end_connections_later(self, how: str, after: int, *, freezes: bool) -> None:
-        """Do the same after some requests."""
+        """End all connections after some requests."""
 
         def end() -> None:
             self.end_connections(how, freezes=freezes)
@@ -175,7 +181,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @rule(number=st.sampled_from(NUMBERS), name=st.sampled_from(["", "missingno", "mew"]))
     def rename(self, number: int, name: str) -> None:
-        """Let a Pokémon have another name, or cease to exist."""
+        """Rename a Pokémon, or delete it."""
         self.names.pop(number, None)
         if name:
             self.names[number] = f"{name}-{number}"
@@ -183,12 +189,12 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @rule(fields=FIELDS)
     def call(self, fields: dict[str, Any]) -> None:
-        self.invoke(fields, [self.expect(fields)])
+        self.invoke(fields, [self.predict(fields)])
 
     @rule(fields=FIELDS)
     def call_by_http(self, fields: dict[str, Any]) -> None:
         event = http_event("/pokemon", **{key: str(value) for key, value in fields.items()})
-        reply = self.invoke(event, [self.expect(fields)])
+        reply = self.invoke(event, [self.predict(fields)])
         names = json.loads(reply["body"])["names"]
         assert reply["statusCode"] in ({200} if names else {404, 502, 504})
 
@@ -198,12 +204,12 @@ class FunctionInWeather(RuleBasedStateMachine):
         seconds=st.sampled_from([MINUTES + 30, WEEK + 30]),
     )
     def call_again(self, fields: dict[str, Any], kind: str, seconds: int) -> None:
-        """Call in good weather or in this one, and after some time in the other one."""
+        """Call in good weather and in this kind, in either order, with some time in between."""
         kinds = ["up", kind] if seconds > MINUTES + 30 else [kind, "up"]
         self.sky.hostile = {}
         for then in kinds:
             self.turn(then, None, is_slow=False)
-            self.invoke(fields | {"fresh": False}, [self.expect(fields | {"fresh": False})])
+            self.invoke(fields | {"fresh": False}, [self.predict(fields | {"fresh": False})])
             self.now += seconds
 
     @rule(
@@ -212,7 +218,7 @@ class FunctionInWeather(RuleBasedStateMachine):
     def call_in_trouble(
         self, data: st.DataObject, fields: dict[str, Any], times: float, *, is_slow: bool
     ) -> None:
-        """Call where one number fails for good, and the list at times, or for good.
+        """Call while a number is poisoned, and the list is poisoned or hostile.
 
         Another number may be slow.
         """
@@ -230,30 +236,30 @@ class FunctionInWeather(RuleBasedStateMachine):
         else:
             fault = data.draw(st.sampled_from(sorted(FINAL & {*self.world.faults})))
             self.sky.hostile[LIST] = (fault, times)
-        self.invoke(fields, [self.expect(fields)])
+        self.invoke(fields, [self.predict(fields)])
         self.sky.hostile = {}
         self.sky.poison = {}
 
     @rule(fields=FIELDS, seconds=st.sampled_from([1.5, MARGIN, MARGIN + 0.05]))
     def call_with_little_time(self, fields: dict[str, Any], seconds: float) -> None:
-        self.invoke(fields, [self.expect(fields, seconds)], seconds)
+        self.invoke(fields, [self.predict(fields, seconds)], seconds)
 
     @rule(batch=st.lists(FIELDS, min_size=1, max_size=2))
     def take_messages(self, batch: list[dict[str, Any]]) -> None:
-        self.invoke(sqs_event(batch), [self.expect(fields) for fields in batch])
+        self.invoke(sqs_event(batch), [self.predict(fields) for fields in batch])
 
     @rule(data=st.data(), strategy=st.sampled_from(STRATEGIES), good=GATHERED)
     def take_a_bad_message(self, data: st.DataObject, strategy: str, good: dict[str, Any]) -> None:
-        """Fail all numbers of one message, and the list: the other message has its own names."""
+        """Make the list and all numbers of one message fail; the other still gets its names."""
         fault = data.draw(st.sampled_from(sorted({*self.world.faults} - SILENT - self.ending)))
         self.turn("up", None, is_slow=False)
         self.sky.poison = {}
         self.sky.hostile = dict.fromkeys([LIST, 1, 2, 3], (fault, math.inf))
         bad = {**good, "range": "1-3", "strategy": strategy}
-        expected = [self.expect(bad), self.expect(good)]
-        assert all(ends == {LOST} for ends in expected[0].ends.values())
-        assert LOST not in set().union(*expected[1].ends.values())
-        self.invoke(sqs_event([bad, good]), expected)
+        predictions = [self.predict(bad), self.predict(good)]
+        assert all(ends == {LOST} for ends in predictions[0].ends.values())
+        assert LOST not in set().union(*predictions[1].ends.values())
+        self.invoke(sqs_event([bad, good]), predictions)
         self.sky.hostile = {}
 
     @rule(field=st.sampled_from([{"range": "0"}, {"range": "2-1"}, {"strategy": "x"}, {"x": "1"}]))
@@ -263,16 +269,16 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @property
     def ending(self) -> set[str]:
-        """The faults that end connections which others may be on."""
+        """The faults that end connections with other requests on them."""
         return {"refuse", "reset"} if self.world.is_http2 else {"refuse"}
 
     @property
     def silent(self) -> set[int]:
-        """The numbers that are never answered, 0 for the list."""
+        """The numbers that are never answered; 0 is the list."""
         return {key for key, (fault, _) in self.sky.hostile.items() if fault in SILENT}
 
     def kinds(self) -> list[str]:
-        """Return the weather now, and what it will be in this invocation or a later one."""
+        """Return the weather now, and what it will change to in this invocation or a later one."""
         if math.isinf(self.sky.change_after) or not self.sky.changed_kind:
             return [self.sky.kind]
         return [self.sky.kind, self.sky.changed_kind]
@@ -281,7 +287,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         return self.names.get(number, GONE)
 
     def ends(self, number: int, seconds: float, *, is_index: bool) -> set[str]:
-        """Return what may come of a number that is requested."""
+        """Return the possible ends of a number that is requested."""
         kinds = self.kinds()
         has_time = seconds >= 30
         if seconds <= MARGIN:
@@ -295,7 +301,8 @@ class FunctionInWeather(RuleBasedStateMachine):
         if not is_index and ("404" in kinds or kind == "404" or self.truth(number) == GONE):
             unsure |= {ALONE}
         is_unclear = kinds[-1] not in GOOD or "rate" in kinds or LIST in self.silent
-        if not has_time or is_unclear or kinds[0] == "refuse":  # without a request, no change
+        # Only requests that arrive change the weather, so "refuse" may last.
+        if not has_time or is_unclear or kinds[0] == "refuse":
             return unsure
         fault, times = self.sky.hostile.get(LIST, ("", 0))
         is_steady = kinds == ["up"]
@@ -307,7 +314,7 @@ class FunctionInWeather(RuleBasedStateMachine):
     def _ends_without_list(
         self, number: int, list_fault: str, unsure: set[str], *, is_index: bool
     ) -> set[str]:
-        """Do the same where the list fails for good in good weather."""
+        """Return the possible ends in good weather if the list always fails."""
         if is_index:
             return {LOST}
         _, times = self.sky.hostile.get(number, ("", 0))
@@ -321,8 +328,8 @@ class FunctionInWeather(RuleBasedStateMachine):
             return {LOST}
         return {ALONE if is_gone else TRUE}
 
-    def expect(self, fields: dict[str, Any], seconds: float = 30.0) -> Asked:
-        """Return what the model says of a request."""
+    def predict(self, fields: dict[str, Any], seconds: float = 30.0) -> Prediction:
+        """Return the prediction for a request."""
         first, _, last = fields["range"].partition("-")
         numbers = [int(number) for number in first.split(",")]
         if last:
@@ -343,14 +350,16 @@ class FunctionInWeather(RuleBasedStateMachine):
                 if name:
                     expired[number] = name
             ends[number] = self.ends(number, seconds, is_index=is_index)
-        return Asked(numbers, is_index, cached, ends, expired)
+        return Prediction(numbers, is_index, cached, ends, expired)
 
-    def invoke(self, event: Any, expected: list[Asked], seconds: float = 30.0) -> dict[str, Any]:
-        """Return the reply, which is as any reply must be, and check the report of each request."""
+    def invoke(
+        self, event: Any, predictions: list[Prediction], seconds: float = 30.0
+    ) -> dict[str, Any]:
+        """Invoke the function, check its reply and its reports, and return the reply."""
         before = self.world.count()
-        assert before == self.in_all or not self.is_exact, "a request came after the reply"
-        every_end = [ends for asked in expected for ends in asked.ends.values()]
-        waits = self.waits(every_end, expected)
+        assert before == self.in_all or not self.is_exact, "a request arrived after the reply"
+        every_end = [ends for one in predictions for ends in one.ends.values()]
+        waits = self.waits(every_end, predictions)
         has_time = seconds == 30
         self.is_exact = has_time and waits == PATIENCE and "silence" not in self.kinds()
         kinds = self.kinds()
@@ -365,18 +374,18 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.sky.is_watched = False
         self.in_all = self.world.count()
         self.requests = self.in_all - before
-        assert self.requests <= sum(map(self.most, expected)) * (seconds > MARGIN)
+        assert self.requests <= sum(map(self.most, predictions)) * (seconds > MARGIN)
         assert answer["seconds"] < seconds + STALL
         assert answer["tasks"] == []
         reply = answer["reply"]
         assert isinstance(reply, dict)
         assert "Traceback" not in json.dumps(reply)
-        self.check(expected, answer["reports"], reply, kinds)
+        self.check(predictions, answer["reports"], reply, kinds)
         return reply
 
-    def waits(self, every_end: list[set[str]], expected: list[Asked]) -> dict[str, float]:
-        """Return what to wait for, in seconds: what must come as long as in production."""
-        numbers = {number for asked in expected if not asked.is_index for number in asked.ends}
+    def waits(self, every_end: list[set[str]], predictions: list[Prediction]) -> dict[str, float]:
+        """Return the timeouts in seconds: short if no name is certain and something is silent."""
+        numbers = {number for one in predictions if not one.is_index for number in one.ends}
         is_silent = self.silent & {LIST, *numbers}
         if {TRUE} in every_end:
             return PATIENCE | {"lag": 0.04} if is_silent else PATIENCE
@@ -384,25 +393,25 @@ class FunctionInWeather(RuleBasedStateMachine):
             return {"silence": 0.04, "straggler": 0.04, "lag": 60.0}
         return PATIENCE
 
-    def most(self, asked: Asked) -> int:
-        """Return how many requests may be sent for a request."""
-        own = len(asked.ends) * (1 + POLICY.own_retries)
-        shared = POLICY.shared_retries + len(asked.ends)
+    def most(self, prediction: Prediction) -> int:
+        """Return how many HTTP requests a request may send at most."""
+        own = len(prediction.ends) * (1 + POLICY.own_retries)
+        shared = POLICY.shared_retries + len(prediction.ends)
         most = own + shared + POLICY.max_list_attempts
-        if self.world.is_http2:  # the requests that go on with half as many others
-            most += (len(asked.ends) + 1) * len(asked.ends).bit_length()
-        return most if asked.ends else 0
+        if self.world.is_http2:  # requests that are retried with half as many others
+            most += (len(prediction.ends) + 1) * len(prediction.ends).bit_length()
+        return most if prediction.ends else 0
 
     def check(
         self,
-        expected: list[Asked],
+        predictions: list[Prediction],
         reports: list[dict[str, Any]],
         reply: dict[str, Any],
         kinds: list[str],
     ) -> None:
-        """Compare reports with what the model says, and let the model know of them."""
-        assert len(reports) == len(expected)
-        came = list(map(self.came, expected, reports))
+        """Compare the reports with the predictions, and update the model."""
+        assert len(reports) == len(predictions)
+        origins = list(map(self.origins, predictions, reports))
         if "batchItemFailures" in reply:
             failed = {int(one["itemIdentifier"]) for one in reply["batchItemFailures"]}
             for index, report in enumerate(reports):
@@ -413,50 +422,50 @@ class FunctionInWeather(RuleBasedStateMachine):
             assert len(attempts) == self.requests
             if kinds == ["up"] and not self.sky.hostile and not self.sky.poison:
                 slowest = max([one["end_ms"] - one["start_ms"] for one in attempts] or [0])
-                assert len(attempts) == sum(map(self.fewest, expected)) or slowest > SLOW_MS
-        self.remember(came)
+                assert len(attempts) == sum(map(self.fewest, predictions)) or slowest > SLOW_MS
+        self.remember(origins)
 
-    def fewest(self, asked: Asked) -> int:
-        """Return how many requests a request needs when all is well."""
-        if asked.is_index:
-            return min(1, len(asked.ends))
-        return len(asked.ends) + any(self.truth(number) == GONE for number in asked.ends)
+    def fewest(self, prediction: Prediction) -> int:
+        """Return how many HTTP requests a request needs if nothing fails."""
+        if prediction.is_index:
+            return min(1, len(prediction.ends))
+        return len(prediction.ends) + any(self.truth(number) == GONE for number in prediction.ends)
 
-    def came(self, asked: Asked, report: dict[str, Any]) -> dict[int, str]:
-        """Return what has come of each number that was requested, which is as the model says."""
+    def origins(self, prediction: Prediction, report: dict[str, Any]) -> dict[int, str]:
+        """Check the outcome of each number, and return the origins of those that were requested."""
         failures = {failure["number"]: failure["reason"] for failure in report["failures"]}
         answered = {attempt["number"] for attempt in report["trace"] if attempt["ok"]}
         names = iter(report["names"])
-        came: dict[int, str] = {}
+        origins: dict[int, str] = {}
         listed = 0
-        for number in asked.numbers:
+        for number in prediction.numbers:
             outcome = FAILED
             if number not in failures:
                 outcome = next(names)
             elif failures[number] == "not_found":
                 outcome = GONE
-            if number in asked.cached:
-                assert outcome == asked.cached[number]
+            if number in prediction.cached:
+                assert outcome == prediction.cached[number]
                 continue
-            came[number] = self.came_of(number, outcome, asked, answered)
-            assert MEANINGS[came[number]] & asked.ends[number]
-            listed += came[number] == LISTED and outcome != GONE
+            origins[number] = self.origin(number, outcome, prediction, answered)
+            assert MEANINGS[origins[number]] & prediction.ends[number]
+            listed += origins[number] == LISTED and outcome != GONE
         assert not list(names)
-        counts = Counter(came.values())
+        counts = Counter(origins.values())
         timing = report["timing"]
-        assert timing["cached"] == len(asked.cached)
+        assert timing["cached"] == len(prediction.cached)
         assert 0 <= timing["stale"] - counts[STALE] <= counts[UNSURE]
-        # The list may have been faster than an answer that came.
+        # The list may have been faster than an answer that also arrived.
         either = counts[OWN] if None in answered else 0
         assert 0 <= timing["listed"] - listed <= counts[UNSURE] + either
         assert timing["requests"] == len(report["trace"])
-        return came
+        return origins
 
-    def came_of(
-        self, number: int, outcome: str, asked: Asked, answered: Collection[int | None]
+    def origin(
+        self, number: int, outcome: str, prediction: Prediction, answered: Collection[int | None]
     ) -> str:
-        """Return what has come of one number."""
-        expired = asked.expired.get(number)
+        """Return the origin of one outcome."""
+        expired = prediction.expired.get(number)
         is_listed = None in answered
         if outcome == FAILED or (outcome == GONE and not is_listed):
             assert expired is None
@@ -464,36 +473,36 @@ class FunctionInWeather(RuleBasedStateMachine):
         if number in answered or (is_listed and outcome != expired):
             assert outcome == self.truth(number)
             return OWN if number in answered else LISTED
-        if is_listed and outcome == self.truth(number) and TRUE in asked.ends[number]:
-            return LISTED if asked.ends[number] == {TRUE} else UNSURE
+        if is_listed and outcome == self.truth(number) and TRUE in prediction.ends[number]:
+            return LISTED if prediction.ends[number] == {TRUE} else UNSURE
         assert outcome == expired
         return STALE
 
-    def remember(self, every_came: Sequence[Mapping[int, str]]) -> None:
-        """Note what the function has stored, or let it forget all if that is not clear.
+    def remember(self, origins_of_all: Sequence[Mapping[int, str]]) -> None:
+        """Note what the function has cached, or make it forget everything if that is unclear.
 
-        A name is stored again only after a day, a seventh of a week.
+        The function caches a name again only after a day, a seventh of the week that it is fresh.
         """
-        ends: dict[int, set[str]] = {}
-        for came in every_came:
-            for number, end in came.items():
-                ends.setdefault(number, set()).add(end)
-        if any(UNSURE in some or {LISTED, ALONE} <= some for some in ends.values()):
+        origins_of: dict[int, set[str]] = {}
+        for one in origins_of_all:
+            for number, origin in one.items():
+                origins_of.setdefault(number, set()).add(origin)
+        if any(UNSURE in some or {LISTED, ALONE} <= some for some in origins_of.values()):
             self.known.clear()
             self.absent.clear()
             self.world.ask("begin")
             return
-        for number, some in ends.items():
+        for number, origins in origins_of.items():
             name = self.truth(number)
             known, fresh_until = self.known.get(number, ("", 0))
-            if some & {OWN, LISTED}:
+            if origins & {OWN, LISTED}:
                 self.absent.pop(number, None)
                 if name == GONE:
                     self.known.pop(number, None)
                     self.absent[number] = self.now + DAY
                 elif name != known or fresh_until < self.now + WEEK - DAY:
                     self.known[number] = (name, self.now + WEEK)
-            elif ALONE in some and not known:
+            elif ALONE in origins and not known:
                 self.absent[number] = self.now + MINUTES
 
     def teardown(self) -> None:
@@ -502,7 +511,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("is_http2", [False, True], ids=["http1", "http2"])
-def test_every_reply_is_as_the_weather_allows(
+def test_every_reply_is_one_that_the_weather_allows(
     tls: ssl.SSLContext, tmp_path: Path, *, is_http2: bool
 ) -> None:
     profile = settings(stateful_step_count=STEPS)

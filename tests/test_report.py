@@ -1,4 +1,4 @@
-"""What a report says of the results."""
+"""What a report says about the results."""
 
 import pytest
 
@@ -11,15 +11,15 @@ NOT_FOUND = Failure(1026, "not_found", 404, attempts=1, detail="Not Found")
 LATE = Failure(2, "deadline", None, attempts=0, detail="no time was left")
 
 
-def make_attempt(attempt: int) -> Attempt:
+def make_attempt(ordinal: int) -> Attempt:
     return Attempt(
         number=1,
-        ordinal=attempt,
+        ordinal=ordinal,
         ok=True,
         ready_ms=0.0,
         start_ms=0.0,
         first_byte_ms=None,
-        end_ms=10.06 * attempt,
+        end_ms=10.06 * ordinal,
         bytes=1000,
     )
 
@@ -30,9 +30,9 @@ def report(
     total_ms: float = 100.0,
     trace: bool = False,
 ) -> Report:
-    """Return a report with an attempt for each result."""
+    """Return a report of these results, with one attempt for each."""
     request = make_request(range="1,1026", strategy=strategy, trace=trace)
-    attempts = [make_attempt(attempt) for attempt in range(1, len(results) + 1)]
+    attempts = [make_attempt(ordinal) for ordinal in range(1, len(results) + 1)]
     fetched = Fetched(results, attempts, total_ms, cached=3, stale=2, listed=1)
     return Report(request, fetched)
 
@@ -68,7 +68,7 @@ def test_the_report_as_every_caller_gets_it() -> None:
     }
 
 
-def test_the_trace_is_every_request_in_tenths_of_milliseconds() -> None:
+def test_the_trace_has_every_request_to_a_tenth_of_a_millisecond() -> None:
     (attempt,) = report(BULBASAUR, trace=True).as_dict()["trace"]
     assert attempt == {
         "number": 1,
@@ -129,7 +129,7 @@ def test_a_race_without_sync_has_no_speed_ups() -> None:
     assert [entry["speedup"] for entry in race["race"]] == [None, None]
 
 
-def test_a_speed_up_is_by_the_time_that_a_name_took() -> None:
+def test_a_speed_up_compares_the_time_per_name() -> None:
     gather = report(*[BULBASAUR] * 150, total_ms=445.0)
     sync = report(*[BULBASAUR] * 86, *[LATE] * 64, strategy="sync", total_ms=8850.0)
     entries = race_report([gather, sync])["race"]
@@ -138,7 +138,7 @@ def test_a_speed_up_is_by_the_time_that_a_name_took() -> None:
     assert [standing.is_lower_bound for standing in standings([gather, sync])] == [True, False]
 
 
-def test_where_both_are_cut_off_a_speed_up_is_no_lower_bound() -> None:
+def test_a_speed_up_is_no_lower_bound_if_both_are_cut_off() -> None:
     sequential = report(BULBASAUR, LATE, strategy="sequential")
     sync = report(BULBASAUR, LATE, strategy="sync")
     assert [standing.is_lower_bound for standing in standings([sequential, sync])] == [False, False]

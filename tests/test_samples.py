@@ -1,4 +1,4 @@
-"""Each sample event, invoked as events/ has it, and what its README says of them."""
+"""Each sample event in events/, and what the README there says about it."""
 
 import json
 import re
@@ -32,7 +32,7 @@ FIELDS = ["range", "strategy", "complete", "count", "names", "failures", "timing
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
-# sample: status, content type, and the names that come
+# sample: status, content type, and the returned names
 HTTP = {
     "alb": (200, JSON, [*FIRST_THREE, "mew"]),
     "alb-multi-value": (200, JSON, [*FIRST_THREE, "mew"]),
@@ -47,7 +47,7 @@ HTTP = {
     "http-api-wrong-method": (405, PROBLEM, None),
     "rest-api": (200, JSON, [*FIRST_THREE, "mew"]),
 }
-# sample: how many names, the last of them, and the numbers that fail
+# sample: the number of names, the last one, and the numbers that fail
 DIRECT = {
     "direct": (150, "mewtwo", []),
     "direct-index": (150, "mewtwo", []),
@@ -55,12 +55,12 @@ DIRECT = {
     "direct-unknown-number": (2, "pecharunt", [1026, 1027]),
 }
 INVALID = {"direct-bad-range"}
-# sample: the names that are stored, in the order of their keys, and which messages failed
+# sample: the stored names in the order of their keys, and the messages that failed
 QUEUES = {
     "sqs": ([FIRST_THREE], ["2e1424d4-f796-459a-8184-9c92662be6da"]),
     "sqs-sns-wrapped": ([["mew"]], []),
 }
-# sample: the names that are stored, in the order of their keys
+# sample: the stored names in the order of their keys
 ASYNCHRONOUS = {
     "sns": [["mew"]],
     "eventbridge": [[*FIRST_THREE, "mew"]],
@@ -73,7 +73,7 @@ TASKS = {"states-plan", "states-fetch", "states-merge"}
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[ModuleType, Any]]:
-    """Yield one environment for all samples, and its bucket; the first names are known there."""
+    """Yield one environment for all samples, with the first 150 names cached, and its bucket."""
     with environment_with_bucket() as (app, bucket):
         app.handler({"range": "1-150", "strategy": "index"}, Context())
         yield app, bucket
@@ -87,7 +87,7 @@ def bucket(shared: tuple[ModuleType, Any]) -> Any:
 
 
 @pytest.fixture
-def warm(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001  emptied
+def warm(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001  empties it
     app, _ = shared
     return lambda event: app.handler(event, Context())
 
@@ -108,7 +108,7 @@ def test_the_readme_has_the_status_of_every_http_reply() -> None:
     assert statuses == {name: str(status) for name, (status, _, _) in HTTP.items()}
 
 
-def test_the_readmes_examples_are_real_but_for_the_times(handle: Handle) -> None:
+def test_the_readmes_examples_are_real_except_for_the_times(handle: Handle) -> None:
     report, attempt, problem, _ = map(json.loads, EXAMPLE.findall(README))
     assert without_times(handle({"range": "1024-1026"})) == without_times(report)
     (traced,) = handle({"range": "1024", "fresh": True, "trace": True})["trace"]
@@ -174,13 +174,13 @@ def test_asynchronous(warm: Handle, read_reports: ReadReports, bucket: Any, name
         event["detail"]["bucket"]["name"] = bucket.name
         event["detail"]["object"]["etag"] = put.e_tag.strip('"')
     if name == "scheduler":
-        event["detail"]["range"] = "1-3"  # and all of them in the next test
+        event["detail"]["range"] = "1-3"  # the next test has the whole range
     reply = warm(event)
     assert [report["complete"] for report in reply["reports"]] == [True] * len(names)
     assert [report["names"] for report in read_reports().values()] == names
 
 
-def test_the_schedule_is_for_every_name_anew() -> None:
+def test_the_schedule_fetches_every_name_afresh() -> None:
     (job,) = sources.detect(sample("scheduler"), SETTINGS, None).jobs
     assert isinstance(job.request, Request)
     assert job.request.numbers == tuple(NAMES)

@@ -1,4 +1,4 @@
-"""What is logged and measured of an invocation, whatever its source."""
+"""The logs and metrics of an invocation, whatever its source."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def invoke(handle: Handle, capsys: Capture) -> Callable[[Any], Output]:
 
 @pytest.fixture
 def record(load_app: LoadApp, capsys: Capture) -> Callable[[Report], Output]:
-    """Return a function that records a report and returns what is written."""
+    """Return a function that records a report and returns what that wrote."""
 
     def record(report: Report) -> Output:
         telemetry = load_app().telemetry
@@ -72,7 +72,7 @@ def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> 
     assert report["range"] == "1-3,1026"
     assert report["count"] == 3
     assert report["failures"] == {"not_found": 1}
-    assert report["timing"]["requests"] == 5  # one for the list of all, which lacks 1026
+    assert report["timing"]["requests"] == 5  # one for the list of all, because of 1026
     assert report["timing"]["total_ms"] > 0
 
 
@@ -167,7 +167,7 @@ def test_the_log_names_at_most_100_retryable_failures(record: Record) -> None:
 
 
 @pytest.mark.parametrize("character", ["🙂", "\\", '"'])
-def test_a_line_of_the_log_is_below_256_kb_whatever_fails(
+def test_a_log_line_stays_below_256_kb_whatever_fails(
     load_app: LoadApp, capsys: Capture, character: str
 ) -> None:
     failures = [
@@ -180,7 +180,7 @@ def test_a_line_of_the_log_is_below_256_kb_whatever_fails(
     written = capsys.readouterr().out
     assert (
         max(len(line.encode()) for line in written.splitlines()) < 200_000
-    )  # CloudWatch's: 256 KB
+    )  # CloudWatch's limit is 256 KB
     logged = [one for line in Output(written).logs for one in line.get("failures", [])]
     assert logged == list(map(str, failures))
 
@@ -235,7 +235,7 @@ def test_an_invalid_request_is_logged_and_nothing_is_fetched(
 
 
 def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
-    """Replace pytest's stdout by one that encodes to UTF-8, and return the bytes written to it."""
+    """Replace pytest's stdout with one that encodes to UTF-8; return the bytes written to it."""
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
     monkeypatch.setattr(sys, "stdout", stdout)
@@ -243,7 +243,7 @@ def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
 
 
 @pytest.mark.parametrize("name", ["\ud800", "range\n", "\u2028", "\x00"])
-def test_no_name_of_a_field_breaks_the_log_line(
+def test_no_field_name_breaks_the_log_line(
     load_app: LoadApp, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     written = replace_stdout(monkeypatch)

@@ -1,6 +1,6 @@
-"""Fetches in weather that lasts, with delays as long as in production.
+"""Fetches in weather that lasts, with production's delays.
 
-test_simulation.py has more of it, on a virtual clock.
+tools/test_simulation.py covers more kinds of weather, on a virtual clock.
 """
 
 import msgspec
@@ -14,9 +14,9 @@ from tests.fetching.small import right
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.weather import Weather
 
-# On a busy machine no number lags, and none is a straggler.
+# No number lags or becomes a straggler, not even on a busy machine.
 PRODUCTION = Policy(lag_timeout=60.0, straggler_timeout=60.0)
-# Numbers that are hopeless without the list soon fail.
+# Without the list, hopeless numbers fail soon.
 IMPATIENT = msgspec.structs.replace(PRODUCTION, shared_retries=-1000)
 
 fuzz = pytest.mark.fuzz
@@ -84,7 +84,7 @@ async def test_a_rate_limit_costs_only_time(pokeapi: PokeAPI, url: str, *, has_l
 
 
 @with_and_without_list
-async def test_hopeless_numbers_come_from_the_list_or_fail_alone(
+async def test_hopeless_numbers_come_from_the_list_or_only_they_fail(
     pokeapi: PokeAPI, url: str, *, has_list: bool
 ) -> None:
     if not has_list:
@@ -97,7 +97,7 @@ async def test_hopeless_numbers_come_from_the_list_or_fail_alone(
     assert fetched.listed == (3 if has_list else 0)
 
 
-async def test_first_requests_that_all_fail_do_not_keep_retries_back(
+async def test_first_requests_that_all_fail_do_not_hold_back_retries(
     pokeapi: PokeAPI, url: str
 ) -> None:
     remove_list(pokeapi)
@@ -106,7 +106,7 @@ async def test_first_requests_that_all_fail_do_not_keep_retries_back(
     fetched = await fetch_range(url, policy=policy, range="1-50")
     assert len(names_of(fetched)) == 50
     first_name = [attempt.ok for attempt in fetched.attempts].index(True)
-    assert first_name < 45  # by chance a retry may be late, but not the last of all
+    assert first_name < 45  # a retry may be late by chance, but not after all first requests
 
 
 @with_and_without_list

@@ -1,4 +1,4 @@
-"""The function's process, and its PokeAPI, whose weather and network a test changes at any time."""
+"""The function's process and its PokeAPI; a test can change weather and network at any time."""
 
 import asyncio
 import json
@@ -36,10 +36,10 @@ from tests.tools.relay import Relay
 LIST = PokeAPI.LIST
 NUMBERS = range(1, 7)
 SLOW_SECONDS = 0.03
-MORE_KILOBYTES = 60_000  # of memory at its peak, than after the first invocations
+MORE_KILOBYTES = 60_000  # that peak memory may grow by after the first invocations
 NAMES = {number: pokemon()[number].name for number in range(1, 5)}
 
-# The body of another number, and the list of all without most of its entries.
+# The body of another number, and a list of all that breaks off after its first entry.
 ANOTHER = json.dumps({"id": 999, "name": "missingno"})
 PART = json.dumps({"count": 1350, "next": "/?offset=1", "results": [list_entry(pokemon()[1])]})
 
@@ -76,20 +76,22 @@ HTTP2_ANSWERS: dict[str, tuple[int, str, dict[str, str]]] = {
     "not_json": (200, "<html>", {}),
     "part": (200, PART, {}),
 }
-# Over HTTP/2, "reset" ends the connection of all, and "truncated" resets a stream.
+# Over HTTP/2, "reset" ends the connection that all requests share; "truncated" resets one stream.
 HTTP2_FAULTS = [*HTTP2_ANSWERS, "reset", "truncated", "silence", "stuck"]
 
-# What only a mistake prints.
+# Lines that only a bug prints.
 TROUBLE = re.compile(r"^.*(?:Traceback|Exception ignored|never retrieved|Warning).*$", re.MULTILINE)
 
 
 class Sky(Weather):
-    """The weather: `kind` is what all numbers meet, `hostile` what some do, so many times.
+    """The weather: `kind` is one of GOOD, or the fault that all numbers meet.
 
-    `poison` is what one spelling of a number's path meets for good, that with a final slash or not.
-    The answer for the number that is `slow` comes after that of the others.
-    After so many requests, the `change` is called once; those that come after the reply, and so
-    are not watched, do not count.
+    `hostile` has the faults that single numbers meet, and how many times. `poison` has the faults
+    that one spelling of a number's path always meets: with a final slash, or without. The number
+    that is `slow` is answered after the others.
+
+    The request that brings `change_after` to zero calls `change`. Requests that arrive after the
+    reply do not count, because they are not watched.
     """
 
     def __init__(self) -> None:
@@ -148,7 +150,7 @@ class Sky(Weather):
         return web.Response(status=200 if body else 404, body=body)
 
     def behave(self, connection: Connection, stream: int, noted: int) -> None:
-        """Answer by HTTP/2."""
+        """Answer over HTTP/2."""
         number, has_slash = divmod(noted, 2)
         fault = self.meet(number, has_slash=bool(has_slash))
         loop = asyncio.get_running_loop()
@@ -158,7 +160,7 @@ class Sky(Weather):
     def _answer(self, connection: Connection, stream: int, number: int, fault: str | None) -> None:
         if connection.transport.is_closing():
             return
-        with suppress(ProtocolError):  # the client has given the stream up
+        with suppress(ProtocolError):  # the client has reset the stream
             self._respond(connection, stream, number, fault)
         connection.flush()
 
@@ -180,7 +182,7 @@ class Sky(Weather):
                 connection.respond(stream, status, text.encode(), **headers)
 
     def body(self, number: int) -> bytes:
-        """Return the body for a number or the list of all, empty where there is none."""
+        """Return the body for a number or the list of all; empty if the number does not exist."""
         if number == LIST:
             entries = list(map(list_entry, self.pokemon.values()))
             return json.dumps({"count": len(entries), "next": None, "results": entries}).encode()
@@ -190,21 +192,21 @@ class Sky(Weather):
 
 
 class Server(Http2Server):
-    """A server that hands `behave` twice a number, and one more if its path ends with a slash."""
+    """A server that passes `behave` twice the number, plus one if the path ends with a slash."""
 
     def note(self, path: str) -> int:
         return 2 * super().note(path) + path.partition("?")[0].endswith("/")
 
 
 class World:
-    """The process, its PokeAPI and the relay between them; its requests time out or not."""
+    """The process, its PokeAPI and the relay between them. Requests time out if `has_timeouts`."""
 
     def __init__(
         self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None, *, has_timeouts: bool
     ) -> None:
         self.sky = Sky()
         self.is_http2 = tls is not None
-        self.faults = sorted(ANSWERS.keys() - {"404"})  # which is an answer, and no fault
+        self.faults = sorted(ANSWERS.keys() - {"404"})  # an answer rather than a fault
         self.service = PokeAPI(weather=self.sky)
         if tls:
             self.faults = sorted({*HTTP2_FAULTS} - {"404"})
@@ -217,7 +219,7 @@ class World:
             self.faults = [fault for fault in self.faults if fault not in SILENT]
         self.relay = Relay(port)
         self._thread = stack.enter_context(start_blocking_portal())
-        # A socket that does not listen keeps the port while connections are refused.
+        # This socket never listens: it keeps the port while connections are refused.
         self._port = stack.enter_context(bound("127.0.0.1", 0)).getsockname()[1]
         self._listening: asyncio.Server | None = None
         self.accept()
@@ -250,7 +252,7 @@ class World:
         self.calm()
 
     def ask(self, function: str, **arguments: Any) -> Any:
-        """Return what a function of the process returns."""
+        """Call a function in the process and return its result."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([function, arguments]) + "\n")
@@ -268,7 +270,7 @@ class World:
             os.kill(self._pid, signal.SIGCONT)
 
     def count(self) -> int:
-        """Return how many requests have come, those that are on their way among them."""
+        """Wait for requests that are on their way, and return how many have arrived."""
         for _ in range(2):
             self._thread.call(settle)
             if self.sky.loop:
@@ -280,7 +282,7 @@ class World:
         self._thread.call(settle)
 
     def turn(self, kind: str) -> None:
-        """Let the weather be of this kind."""
+        """Change the weather to this kind."""
         self.sky.kind = kind
         if kind != "refuse":
             self.accept()
@@ -294,7 +296,7 @@ class World:
             self._listening = self._thread.call(self.relay.listen, self._port)
 
     def calm(self) -> None:
-        """End all connections, and see that the process has nothing left of the example."""
+        """End all connections and check that the example left nothing behind in the process."""
         self.sky.clear()
         self.turn("up")
         self.name(NAMES)
@@ -309,7 +311,7 @@ class World:
         self.relay.connections.clear()
 
     def name(self, names: Mapping[int, str]) -> None:
-        """Let there be these Pokémon alone, and one that nobody asks for: no list is empty."""
+        """Let only these Pokémon exist, and one nobody asks for, so the list is never empty."""
         self.sky.pokemon = {
             number: pokemon()[number]._replace(name=name) for number, name in names.items()
         }
@@ -317,7 +319,7 @@ class World:
         self.service.pokemon = self.sky.pokemon
 
     def _left(self) -> dict[str, int]:
-        """Return what is left, once the process has noticed that its connections have ended."""
+        """Return what is left once the process has noticed that its connections have ended."""
         for _ in range(1000):
             self.end_connections("reset")
             left: dict[str, int] = self.ask("left")
@@ -342,7 +344,7 @@ class World:
 
 
 def sqs_event(requests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the event of a batch of messages, each with its index as its id."""
+    """Return the event for a batch of messages whose ids are their indexes."""
     message = sample("sqs")["Records"][0]
     records = [
         message | {"messageId": str(index), "body": json.dumps(request)}

@@ -1,4 +1,4 @@
-"""Environments that the tests of a module share, because nothing that they leave there matters."""
+"""Environments that a module's tests share, because nothing they leave there matters."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,9 +29,9 @@ def environment(**variables: str) -> Iterator[ModuleType]:
 
 @contextmanager
 def environment_with_bucket() -> Iterator[tuple[ModuleType, Any]]:
-    """Do the same in an account with a bucket, which is yielded as boto3 has it, too."""
+    """Do the same in an account with a bucket; also yield the bucket, as a boto3 resource."""
     with account(), pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 among other tests
+        monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 takes a while
         bucket = boto3.resource("s3").create_bucket(
             Bucket="pokemon-names", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
@@ -41,7 +41,7 @@ def environment_with_bucket() -> Iterator[tuple[ModuleType, Any]]:
 
 @pytest.fixture(scope="module")
 def warm() -> Iterator[Handle]:
-    """Yield the handler of one environment, which has no bucket."""
+    """Yield the handler of one environment without a bucket."""
     with environment() as app:
         yield lambda event: invoke(app, event)
 
@@ -54,7 +54,7 @@ def shared() -> Iterator[tuple[ModuleType, Any]]:
 
 @pytest.fixture
 def bucket(shared: tuple[ModuleType, Any]) -> Any:
-    """Empty the bucket of all tests, and return it."""
+    """Empty the shared bucket and return it."""
     _, bucket = shared
     bucket.objects.delete()
     return bucket
@@ -62,7 +62,7 @@ def bucket(shared: tuple[ModuleType, Any]) -> Any:
 
 @pytest.fixture
 def warm_with_bucket(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001
-    """Return the handler of one environment that has the bucket, which is empty."""
+    """Return the handler of one environment with the shared bucket, emptied."""
     app, _ = shared
     return lambda event: invoke(app, event)
 
@@ -71,7 +71,7 @@ REPEATED = ",".join(["1-1500"] * 2857)  # 20,000 characters
 
 
 class Parsed:
-    """The work of parsing ranges: how many parts were read, and how many numbers were taken."""
+    """The work of parsing ranges: how many parts were read and how many numbers were taken."""
 
     def __init__(self) -> None:
         self.parts = 0
@@ -83,7 +83,7 @@ class Parsed:
 
 
 class Part:
-    """A part of a range, which counts the numbers that are taken from it."""
+    """A part of a range that counts the numbers taken from it."""
 
     def __init__(self, part: range, parsed: Parsed) -> None:
         self._part = part
@@ -99,7 +99,7 @@ class Part:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    """Return the work of parsing ranges, counted from now on."""
+    """Count the work of parsing ranges from now on."""
     parsed = Parsed()
     parse_part = vars(ranges)["_parse_part"]
     monkeypatch.setattr(ranges, "_parse_part", lambda *given: parsed.take(parse_part(*given)))
@@ -107,7 +107,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
 
 
 def together(count: int) -> Answer:
-    """Make an answer that waits for `count` requests, and then answers all of them."""
+    """Return an answer that waits for `count` requests and then answers them all."""
     barrier = asyncio.Barrier(count)
 
     async def answer(_: web.Request) -> web.Response:

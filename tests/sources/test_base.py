@@ -1,4 +1,4 @@
-"""What all sources share: jobs that run side by side, and records of events that failed."""
+"""What all sources share: jobs that run concurrently, and records of failed events."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 
 def test_jobs_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 9), together(4))
-    pokeapi.delay = 0.02  # for one too many to come
+    pokeapi.delay = 0.02  # long enough for a fifth request to arrive
     app = load_app(MAX_CONCURRENCY="4")
     bodies = [f'{{"range": "{number}", "strategy": "sequential"}}' for number in range(1, 9)]
     reply = app.handler(batch(*bodies), Context())
@@ -42,7 +42,7 @@ def test_blocking_clients_wait_for_the_window_like_all_others(
 def test_jobs_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys([2, 3], answers.hang)
     app = load_app()
-    app.handler({"range": "1"}, Context())  # so that it is known
+    app.handler({"range": "1"}, Context())  # so that its name is cached
     seconds = app.MARGIN_SECONDS + 0.1
     reply = app.handler(
         batch('{"range": "1"}', '{"range": "2"}', '{"range": "3"}'), Context(seconds=seconds)
@@ -50,7 +50,7 @@ def test_jobs_share_the_deadline(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     assert failed_messages(reply) == ["m1", "m2"]
 
 
-def test_a_straggler_is_given_up_where_somebody_waits_for_the_reply(
+def test_a_straggler_times_out_if_somebody_waits_for_the_reply(
     pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
     pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: answers.hang}
@@ -61,11 +61,11 @@ def test_a_straggler_is_given_up_where_somebody_waits_for_the_reply(
     assert failure["reason"] == "timeout"  # long before the deadline
 
 
-def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
+def test_a_straggler_is_waited_for_if_nobody_waits_for_the_reply(
     pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
     async def late(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.3)  # while the fetch looks at least twice whether to go on
+        await asyncio.sleep(0.3)  # meanwhile the fetch checks at least twice whether to go on
         return web.json_response({"name": "ivysaur"})
 
     pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: late}
@@ -75,7 +75,7 @@ def test_a_straggler_is_waited_for_where_nobody_waits_for_the_reply(
 
 
 def with_range(name: str, expression: str) -> dict[str, Any]:
-    """Return a sample event whose request has that range."""
+    """Return a sample event whose request has this range."""
     event = sample(name)
     fields = {"range": expression}
     match event:
@@ -134,7 +134,7 @@ REPORT = {"names": ["poke\u0301mon"], "text": '"'}
 
 
 @pytest.mark.parametrize("reply", [REPORT, {"body": json.dumps(REPORT)}])
-def test_a_reply_is_as_large_as_what_the_runtime_sends(reply: dict[str, Any]) -> None:
+def test_a_reply_is_measured_as_the_runtime_sends_it(reply: dict[str, Any]) -> None:
     size = len(json.dumps(reply, ensure_ascii=False).encode())
     check_size(reply, size)
     message = (
@@ -144,7 +144,7 @@ def test_a_reply_is_as_large_as_what_the_runtime_sends(reply: dict[str, Any]) ->
         check_size(reply, size - 1)
 
 
-def test_a_record_of_an_event_that_failed_stands_for_the_event(warm: Handle) -> None:
+def test_a_record_of_a_failed_event_stands_for_the_event(warm: Handle) -> None:
     assert [report["count"] for report in warm(sample("failure-record"))["reports"]] == [4]
 
 

@@ -1,4 +1,4 @@
-"""A range split into chunks, and their results merged."""
+"""Splitting a range into chunks, and merging their results."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def numbers_and_counts(draw: st.DrawFn) -> tuple[list[int], int]:
 
 
 @given(numbers_and_count=numbers_and_counts())
-def test_chunks_have_all_the_numbers_in_their_order(
+def test_chunks_have_all_the_numbers_in_order(
     numbers_and_count: tuple[list[int], int],
 ) -> None:
     numbers, count = numbers_and_count

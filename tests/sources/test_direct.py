@@ -15,7 +15,7 @@ from tests.tools.invoke import Context
     ("event", "shown"),
     [(None, "null"), ([], "[]"), ("1-150", "1-150"), (151, "151"), (True, "true")],
 )
-def test_an_event_that_is_no_object_is_invalid(warm: Handle, event: Any, shown: str) -> None:
+def test_an_event_that_is_not_an_object_is_invalid(warm: Handle, event: Any, shown: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         warm(event)
     assert str(caught.value) == f"event: got '{shown}', allowed: a JSON object"
@@ -39,7 +39,7 @@ def test_the_slow_strategies_take_any_range(load_app: LoadApp, strategy: str) ->
         {"task": "s3cret", "x": 1},
     ],
 )
-def test_a_refusal_has_no_value_of_a_field_that_is_not_a_requests(
+def test_a_refusal_never_shows_the_value_of_an_unknown_field(
     warm: Handle, caplog: pytest.LogCaptureFixture, event: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequest, match=r"got ") as caught:

@@ -1,4 +1,4 @@
-"""HTTP requests: paths, queries and methods, in the shapes that AWS has for them."""
+"""HTTP requests: paths, queries and methods, in all of AWS's event shapes."""
 
 import json
 import re
@@ -28,11 +28,11 @@ PROBLEM = "application/problem+json"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 PRIVATE = "private, max-age=86400"
 
-WARM_UP = 1  # request of each client, before a race
+WARM_UP = 1  # request by each client before a race
 
 
 def shaped_event(shape: str, path: str, method: str = "GET", **query: str) -> dict[str, Any]:
-    """Return the event that a sample's kind of API makes of a request."""
+    """Return the event that a sample's kind of API sends for a request."""
     event = sample(shape)
     if "rawPath" in event:
         event["rawPath"] = path
@@ -61,7 +61,7 @@ def get_json(handle: Handle, path: str, **query: str) -> Any:
     return json.loads(handle(http_event(path, **query))["body"])
 
 
-def test_without_a_range_the_first_150(warm: Handle) -> None:
+def test_without_a_range_the_first_150_are_fetched(warm: Handle) -> None:
     get_json(warm, "/pokemon", range="1-150", strategy="index")
     event = http_event("/pokemon")
     del event["queryStringParameters"]
@@ -79,14 +79,14 @@ def test_the_query_may_have_every_field(warm: Handle) -> None:
     assert [attempt["number"] for attempt in body["trace"]] == [1, 2]
 
 
-def test_by_index_all_names_are_listed_but_those_that_are_cached(handle: Handle) -> None:
+def test_by_index_all_names_are_listed_except_cached_ones(handle: Handle) -> None:
     get_json(handle, "/pokemon", range="1-2")
     timing = get_json(handle, "/pokemon", range="1-5,1026", strategy="index")["timing"]
     assert timing["cached"] == 2
     assert timing["listed"] == 3
 
 
-def test_the_trace_comes_on_demand(handle: Handle) -> None:
+def test_the_trace_is_included_on_demand(handle: Handle) -> None:
     assert "trace" not in get_json(handle, "/pokemon", range="1-2")
     body = get_json(handle, "/pokemon", range="1-3", trace="true")
     assert [attempt["number"] for attempt in body["trace"]] == [3]  # the others are cached
@@ -109,7 +109,7 @@ def test_a_path_may_be_spelled_in_several_ways(warm: Handle, path: str) -> None:
         ("alb", "/a/b/pokemon/151"),
     ],
 )
-def test_a_base_path_may_stand_before_the_path(warm: Handle, shape: str, path: str) -> None:
+def test_a_base_path_may_precede_the_path(warm: Handle, shape: str, path: str) -> None:
     assert json.loads(warm(shaped_event(shape, path))["body"])["names"] == ["mew"]
 
 
@@ -117,9 +117,7 @@ def test_a_base_path_may_stand_before_the_path(warm: Handle, shape: str, path: s
     base_path=st.lists(st.sampled_from(["", "v1", "prod", "pokemons", "1"])),
     number=st.integers(1, 1500),
 )
-def test_whatever_stands_before_it_the_path_means_the_same(
-    base_path: list[str], number: int
-) -> None:
+def test_a_path_means_the_same_after_any_base_path(base_path: list[str], number: int) -> None:
     path = "/".join(["", *base_path, "pokemon", str(number)])
     invocation = http.read(http_event(path), SETTINGS)
     assert invocation
@@ -153,13 +151,13 @@ def test_any_other_path_is_not_found(warm: Handle, path: str) -> None:
 def test_every_link_of_the_documentation_is_served(load_app: LoadApp) -> None:
     app = load_app()
     links = links_in(app.handler(http_event("/"), Context()))
-    assert len(links) == len(PATHS.split(", "))  # one is the button's, for the root has none
+    assert len(links) == len(PATHS.split(", "))  # the root has no link, but the button has one
     statuses = []
     for link in links:
         url = urlsplit(urljoin("/", unescape(link)))
         event = http_event(url.path, **dict(parse_qsl(url.query)))
         statuses.append(app.handler(event, Context(seconds=app.MARGIN_SECONDS))["statusCode"])
-    # There is no time for requests, so a 504 is the reply to what would be fetched.
+    # There is no time to fetch anything, so links to names and races get a 504.
     assert statuses == [504, 504, 504, 504, 504, 200]
 
 
@@ -182,7 +180,7 @@ def test_the_links_of_the_documentation_keep_the_stage_of_a_rest_api(
 
 
 @pytest.mark.parametrize("shape", ["http-api", "rest-api"])
-def test_the_root_has_the_documentation_behind_a_base_path(warm: Handle, shape: str) -> None:
+def test_the_root_below_a_base_path_is_the_documentation(warm: Handle, shape: str) -> None:
     event = shaped_event(shape, "/v1/")
     event["requestContext"]["domainPrefix"] = "names"  # only a custom domain has base paths
     reply = warm(event)
@@ -201,7 +199,7 @@ def test_the_root_has_the_documentation_behind_a_base_path(warm: Handle, shape: 
         ("alb-multi-value", "/pokemon", {"range": "1-3"}),
     ],
 )
-def test_head_is_answered_as_get_is_without_the_body(
+def test_head_is_answered_like_get_without_the_body(
     warm: Handle, shape: str, path: str, query: dict[str, str]
 ) -> None:
     reply = warm(shaped_event(shape, path, **query))
@@ -273,7 +271,7 @@ def test_the_picture_of_a_race_shows_new_requests(pokeapi: PokeAPI, handle: Hand
         ("/race", {"strategies": "sequential,index"}, "150 numbers by URL with sequential"),
     ],
 )
-def test_the_slow_strategies_take_a_range_that_they_can_finish(
+def test_the_slow_strategies_take_only_ranges_they_can_finish(
     warm: Handle, path: str, query: dict[str, str], allowed: str
 ) -> None:
     reply = warm(http_event(path, range="1-151", **query))
@@ -391,7 +389,7 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         ),
     ],
 )
-def test_a_problem_names_the_field_what_came_and_what_is_allowed(
+def test_a_problem_names_the_field_its_value_and_what_is_allowed(
     warm: Handle, event: dict[str, Any], status: int, detail: str
 ) -> None:
     reply = warm(event)
@@ -415,7 +413,7 @@ def test_a_problem_names_the_field_what_came_and_what_is_allowed(
         ("/race/s3cret", {}),
     ],
 )
-def test_a_refusal_neither_repeats_nor_logs_what_may_be_a_secret(
+def test_a_refusal_neither_repeats_nor_logs_a_possible_secret(
     warm: Handle,
     caplog: pytest.LogCaptureFixture,
     path: str,
@@ -431,7 +429,7 @@ def test_a_refusal_neither_repeats_nor_logs_what_may_be_a_secret(
 
 @pytest.mark.parametrize("shape", ["http-api", "rest-api", "alb", "alb-multi-value"])
 @pytest.mark.parametrize("path", ["/race", "/pokemon", "/race.svg"])
-def test_what_is_no_unicode_is_escaped(warm: Handle, shape: str, path: str) -> None:
+def test_invalid_unicode_is_escaped(warm: Handle, shape: str, path: str) -> None:
     event = shaped_event(shape, path, range="\ud800")
     add_header(event, "Accept", BROWSER)
     if shape in {"rest-api", "alb-multi-value"}:
@@ -456,7 +454,7 @@ def test_no_part_of_a_request_need_be_unicode(
     assert warm(event)["statusCode"] == status
 
 
-def test_several_values_that_are_no_list_are_none(warm: Handle) -> None:
+def test_multiple_values_that_are_not_a_list_are_ignored(warm: Handle) -> None:
     event = shaped_event("rest-api", "/pokemon", range="1")
     event["multiValueQueryStringParameters"] = {"range": "2", "strategy": [3]}
     reply = warm(event)
@@ -504,7 +502,7 @@ def test_only_the_caller_may_store_a_reply(warm: Handle, shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ["rest-api", "alb"])
-def test_a_request_without_path_is_for_the_documentation(warm: Handle, shape: str) -> None:
+def test_a_request_without_a_path_gets_the_documentation(warm: Handle, shape: str) -> None:
     event = sample(shape)
     del event["path"]
     event["requestContext"].pop("path", None)
@@ -513,7 +511,7 @@ def test_a_request_without_path_is_for_the_documentation(warm: Handle, shape: st
     assert header_of(reply, "Content-Type") == HTML
 
 
-def test_a_request_without_fields_is_a_wrong_method(warm: Handle) -> None:
+def test_an_http_api_request_without_path_and_method_is_not_allowed(warm: Handle) -> None:
     event = sample("http-api")
     del event["rawPath"], event["requestContext"]["http"]["method"]
     reply = warm(event)
@@ -521,7 +519,7 @@ def test_a_request_without_fields_is_a_wrong_method(warm: Handle) -> None:
     assert json.loads(reply["body"])["given"] == ""
 
 
-def test_a_request_without_method_is_a_wrong_method(warm: Handle) -> None:
+def test_an_alb_request_without_a_method_is_not_allowed(warm: Handle) -> None:
     event = sample("alb")
     del event["httpMethod"]
     reply = warm(event)
@@ -530,6 +528,6 @@ def test_a_request_without_method_is_a_wrong_method(warm: Handle) -> None:
 
 
 @pytest.mark.parametrize("context", [None, "x", {}, {"accountId": "1"}])
-def test_a_request_context_alone_is_no_http_request(warm: Handle, context: Any) -> None:
+def test_a_request_context_alone_is_not_an_http_request(warm: Handle, context: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^requestContext: got .*, allowed: only the fields"):
         warm({"requestContext": context})

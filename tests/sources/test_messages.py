@@ -1,4 +1,4 @@
-"""Events of SNS and EventBridge rules, and the reports that are stored for them."""
+"""Events from SNS and EventBridge rules, and the reports stored for them."""
 
 import json
 import re
@@ -106,13 +106,13 @@ def test_a_refusal_is_stored_in_place_of_the_report_logged_and_counted(
 
 
 @pytest.mark.usefixtures("bucket")
-def test_a_refusal_that_cannot_be_stored_raises_for_another_attempt(load_app: LoadApp) -> None:
+def test_a_refusal_that_cannot_be_stored_raises_so_that_lambda_retries(load_app: LoadApp) -> None:
     app = load_app(RESULTS_BUCKET="nowhere")
     with pytest.raises(NotStoredError, match="NoSuchBucket"):
         app.handler({**sample("eventbridge"), "detail": {"range": "5-1"}}, Context())
 
 
 @pytest.mark.parametrize("id_", ["../x", "", "a\n", None, "x" * 101])
-def test_an_event_with_a_bad_id_is_no_message(warm: Handle, id_: Any) -> None:
+def test_an_event_with_a_bad_id_is_not_a_message(warm: Handle, id_: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^event: got 'version, id, .*, allowed: the fields"):
         warm({**sample("eventbridge"), "id": id_})

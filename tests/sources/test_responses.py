@@ -1,4 +1,4 @@
-"""HTTP responses: statuses, content types, caching; test_openapi.py has their description."""
+"""HTTP responses: statuses, content types, caching. test_openapi.py checks their description."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 SVG = "image/svg+xml"
 
-AXIOS = "application/json, text/plain, */*"  # its Accept header
+AXIOS = "application/json, text/plain, */*"  # the Accept header that axios sends
 
 BAD_RANGE = "range: got &#x27;&lt;script&gt;&#x27;, allowed: up to 1,500 numbers"
 BAD_STRATEGIES = f"strategies: got &#x27;all&#x27;, allowed: {SOME_STRATEGIES}"
@@ -95,9 +95,7 @@ def test_a_race_is_a_page_for_browsers(warm: Handle, accept: str) -> None:
 @pytest.mark.parametrize(
     "accept", ["", "*/*", AXIOS, "text/html;q=0.5, */*", "text/html, application/json", "image/*"]
 )
-def test_a_race_is_json_where_the_caller_accepts_it_as_well_as_html(
-    warm: Handle, accept: str
-) -> None:
+def test_a_race_is_json_unless_html_ranks_higher(warm: Handle, accept: str) -> None:
     reply = warm(http_event("/race", accept, range="1", strategies="index"))
     assert header_of(reply, "Content-Type") == JSON
 
@@ -133,7 +131,7 @@ def test_other_paths_and_methods_have_no_page(warm: Handle, event: dict[str, Any
     assert header_of(warm(event), "Content-Type") == PROBLEM
 
 
-def test_the_picture_of_a_race_is_a_document_with_a_policy_of_its_own(warm: Handle) -> None:
+def test_the_picture_of_a_race_is_a_document_with_its_own_policy(warm: Handle) -> None:
     reply = warm(http_event("/race.svg", range="1-3", strategies="gather,sync"))
     assert header_of(reply, "Content-Type") == SVG
     assert reply["body"].count('class="lane"') == 2
@@ -275,7 +273,7 @@ def test_with_pokeapi_down_the_reply_has_a_failure_for_each_number(
 
 
 def report(*reasons: Reason | None) -> Report:
-    """Return a report of numbers that failed for these reasons, or have a name where it is None."""
+    """Return a report of numbers that failed for these reasons; None stands for a name."""
     results: list[Result] = []
     for number, reason in enumerate(reasons, start=1):
         failed = reason and Failure(number, reason, None, 1, "why")

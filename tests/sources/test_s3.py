@@ -106,8 +106,8 @@ def test_an_object_may_be_in_any_unicode(
     assert reply["refused"] == []
 
 
-def test_a_byte_order_mark_makes_no_line(warm_with_bucket: Handle, upload: Upload) -> None:
-    """Files with such marks may have been joined."""
+def test_a_byte_order_mark_is_not_a_line(warm_with_bucket: Handle, upload: Upload) -> None:
+    """Files that start with one may have been concatenated."""
     content = '\ufeff\n{"range": "1"}\n\ufeff{"range": "2"}\n'
     reply = warm_with_bucket(upload(content))
     assert [report["range"] for report in reply["reports"]] == ["1", "2"]
@@ -118,13 +118,13 @@ def test_lines_that_repeat_their_numbers_are_refused_before_any_is_taken(
     bucket: Any, upload: Upload, parsed: Parsed
 ) -> None:
     line = json.dumps({"range": REPEATED})
-    event = upload("\n".join([line] * 49))  # almost as large as it may be
+    event = upload("\n".join([line] * 49))  # almost as large as allowed
     jobs = sources.detect(event, SETTINGS, Bucket(bucket.name)).jobs
     assert [isinstance(job.request, InvalidRequest) for job in jobs] == [True] * 49
     assert (parsed.parts, parsed.numbers) == (2 * 49, 0)
 
 
-def test_a_key_that_is_no_unicode_raises_what_the_runtime_can_send(
+def test_a_key_that_is_not_unicode_raises_an_error_that_the_runtime_can_send(
     warm_with_bucket: Handle, upload: Upload
 ) -> None:
     event = upload("")
@@ -136,7 +136,7 @@ def test_a_key_that_is_no_unicode_raises_what_the_runtime_can_send(
     assert len(warm_with_bucket(event)["refused"]) == 1
 
 
-def test_an_object_that_is_no_text_is_refused(warm_with_bucket: Handle, upload: Upload) -> None:
+def test_an_object_that_is_not_text_is_refused(warm_with_bucket: Handle, upload: Upload) -> None:
     (refusal,) = warm_with_bucket(upload(b"\xff"))["refused"]
     assert refusal["field"] == "line 1"
 
@@ -149,7 +149,7 @@ def test_an_empty_object_and_a_folder_of_the_console_have_no_requests(
     assert read_reports() == {}
 
 
-def test_a_result_has_a_key_that_s3_takes(
+def test_a_result_has_a_key_that_s3_accepts(
     warm_with_bucket: Handle, read_reports: ReadReports, upload: Upload
 ) -> None:
     longest = "requests/" + "\N{SNOWMAN}" * 338
@@ -182,7 +182,7 @@ def test_an_object_that_was_replaced_or_deleted_is_superseded(
     assert (line["level"], line["reply"]) == ("INFO", {"superseded": KEY})
 
 
-def test_an_object_that_s3_refuses_raises_for_another_attempt(
+def test_an_object_that_s3_refuses_raises_so_that_lambda_retries(
     load_app: LoadApp, upload: Upload
 ) -> None:
     event = upload('{"range": "1"}')
@@ -199,7 +199,7 @@ def test_no_other_bucket_is_read(warm_with_bucket: Handle) -> None:
 
 
 @pytest.mark.parametrize("name", ["starters", "starters.json", "starters.jsonl"])
-def test_a_result_is_named_by_its_object_without_the_ending(
+def test_a_result_is_named_after_its_object_without_the_extension(
     warm_with_bucket: Handle, read_reports: ReadReports, upload: Upload, name: str
 ) -> None:
     event = upload('{"range": "1"}', f"requests/{name}")
@@ -217,7 +217,7 @@ def test_an_object_of_the_largest_size_is_served(bucket: Any, upload: Upload) ->
     assert len({job.key for job in jobs}) == 100
 
 
-def test_no_more_of_an_object_is_read_than_shows_that_it_is_too_large(
+def test_an_object_is_read_only_until_it_is_known_to_be_too_large(
     warm_with_bucket: Handle, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[bytes | None] = []

@@ -1,4 +1,4 @@
-"""Messages of a queue, the reports that are stored for them, and which of them fail."""
+"""Messages from a queue, the reports stored for them, and which of them fail."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 
 
 def batch(*bodies: Any) -> dict[str, Any]:
-    """Return the event of a batch of messages, whose ids are m0, m1 and so on."""
+    """Return the event for a batch of messages with the ids m0, m1 and so on."""
     record = sample("sqs")["Records"][0]
     records = []
     for index, body in enumerate(bodies):
@@ -43,7 +43,7 @@ def test_a_report_is_stored_for_each_message_under_its_id(
         assert reports["results/sqs/m1.json"]["names"] == ["mew"]
 
 
-def test_bad_messages_fail_alone(warm_with_bucket: Handle, read_reports: ReadReports) -> None:
+def test_only_bad_messages_fail(warm_with_bucket: Handle, read_reports: ReadReports) -> None:
     bad = [
         "",
         "1-3",
@@ -107,7 +107,7 @@ def test_a_message_whose_report_cannot_be_stored_fails(load_app: LoadApp, capsys
 def test_a_message_may_be_an_event_that_another_source_could_not_deliver(
     warm_with_bucket: Handle, read_reports: ReadReports, name: str
 ) -> None:
-    """Its report is the message's: it replaces none that the other source has stored."""
+    """Its report has the message's id, so it does not replace one that the other source stored."""
     warm_with_bucket(sample(name))
     ((key, expected),) = read_reports().items()
     body = json.dumps(sample(name))
@@ -135,7 +135,7 @@ def test_a_message_fails_once_however_many_of_its_requests_fail(
 
 
 def object_created(bucket: Any, content: str, **more: str) -> dict[str, Any]:
-    """Put an object, and return EventBridge's event for it."""
+    """Put an object and return EventBridge's event for it."""
     uploaded = bucket.put_object(Key="requests/three.jsonl", Body=content, **more)
     event = sample("eventbridge-s3")
     event["detail"]["bucket"]["name"] = bucket.name
@@ -143,14 +143,14 @@ def object_created(bucket: Any, content: str, **more: str) -> dict[str, Any]:
     return event
 
 
-def test_the_lines_of_an_object_have_reports_under_the_id_of_the_message(
+def test_the_lines_of_an_object_are_reported_under_the_id_of_the_message(
     warm_with_bucket: Handle, read_reports: ReadReports, bucket: Any
 ) -> None:
     several = json.dumps(object_created(bucket, '{"range": "1"}\n\nx\n'))
     assert failed_messages(warm_with_bucket(batch(several))) == []
     assert read_reports().keys() == {"results/sqs/m0-1.json", "results/sqs/m0-3.json"}
     one = json.dumps(object_created(bucket, '{"range": "1"}'))
-    none = json.dumps(sample("eventbridge-s3"))  # of another bucket
+    none = json.dumps(sample("eventbridge-s3"))  # for another bucket
     bucket.objects.filter(Prefix="results/").delete()
     assert failed_messages(warm_with_bucket(batch(one, none))) == []
     assert read_reports().keys() == {"results/sqs/m0-1.json", "results/sqs/m1.json"}
@@ -186,10 +186,10 @@ def test_a_message_may_start_with_a_byte_order_mark(
     assert [report["count"] for report in read_reports().values()] == [1, 1, 4]
 
 
-def test_a_message_does_not_fail_for_a_refusal_of_the_event_that_it_holds(
+def test_a_message_does_not_fail_if_the_event_it_holds_is_refused(
     warm_with_bucket: Handle, read_reports: ReadReports
 ) -> None:
-    """The event would have ended well, too, had it been delivered at once."""
+    """Delivered directly, the event would have succeeded as well."""
     event = {**sample("eventbridge"), "detail": {"range": "5-1"}}
     record = {**sample("failure-record"), "requestPayload": event}
     assert failed_messages(warm_with_bucket(batch(json.dumps(record)))) == []

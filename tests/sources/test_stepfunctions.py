@@ -1,4 +1,4 @@
-"""The state machine's tasks, one by one; test_stack.py runs all of it."""
+"""The state machine's tasks, one by one. deploy/test_stack.py runs the whole machine."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ FORBIDDEN_NAMES = [
 
 
 def task(name: str, **fields: Any) -> dict[str, Any]:
-    """Return a sample's task, of the execution x, with other fields."""
+    """Return a sample task of the execution x, with these fields changed."""
     event = {**sample(f"states-{name}"), **fields}
     if "execution" in event:
         event["execution"] = "x"
@@ -98,7 +98,7 @@ def test_a_task_that_runs_again_does_the_same(
     assert keys[0] == keys[1]
 
 
-def test_a_later_execution_of_the_same_name_does_not_see_what_an_older_one_stored(
+def test_an_execution_does_not_see_what_an_older_one_of_the_same_name_stored(
     warm_with_bucket: Handle, read_reports: ReadReports
 ) -> None:
     warm_with_bucket(task("plan", request={"range": "1-3"}))
@@ -130,7 +130,7 @@ def test_without_a_list_of_chunks_all_names_are_missing(warm_with_bucket: Handle
 
 
 def test_at_most_a_tenth_of_the_names_may_be_missing(warm_with_bucket: Handle) -> None:
-    """Chunks of one number each are fetched between the merges."""
+    """Between the merges, fetch chunks of one number each."""
 
     def fetch(*chunks: int, first: int = 1) -> None:
         for chunk in chunks:
@@ -154,7 +154,7 @@ def test_at_most_a_tenth_of_the_names_may_be_missing(warm_with_bucket: Handle) -
     assert is_enough("1026")
 
 
-def test_an_incomplete_chunk_is_stored_and_raises_for_another_attempt(
+def test_an_incomplete_chunk_is_stored_and_raises_so_that_it_is_retried(
     pokeapi: PokeAPI, handle_with_bucket: Handle, read_reports: ReadReports
 ) -> None:
     request = {"range": "1-2,1026"}
@@ -227,7 +227,7 @@ def test_a_malformed_task_is_invalid(warm: Handle, fields: dict[str, Any], messa
         warm({**sample("states-plan"), **fields})
 
 
-# That StartExecution allows: up to 80 characters, but for a few.
+# StartExecution allows names of up to 80 characters, but forbids some characters.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 @pytest.mark.parametrize(
     "name",
@@ -268,7 +268,7 @@ def test_a_chunk_has_a_key_whenever_the_execution_started(
         f"{FOLDER}/1.json\n",
     ],
 )
-def test_a_chunk_is_stored_under_keys_of_chunks_alone(warm: Handle, key: str) -> None:
+def test_a_chunk_is_stored_only_under_the_key_of_a_chunk(warm: Handle, key: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^task: got 'task, .*', allowed: fetch "):
         warm({**sample("states-fetch"), "key": key})
 
