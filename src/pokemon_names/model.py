@@ -1,7 +1,7 @@
-"""What a caller asks for, and what comes of each number: found, or failed and why.
+"""A caller's request, and the result for each number: found, or failed and why.
 
-A number whose name does not come is a value, `Failure`, so that it never affects the other numbers.
-The values are Structs, because each dataclass adds a millisecond to a cold start.
+A failure is a value, not an exception, so one number never affects another. The values are Structs,
+because each dataclass adds a millisecond to a cold start.
 """
 
 import json
@@ -15,7 +15,7 @@ from pokemon_names import ranges
 STRATEGIES = ("gather", "sequential", "sync", "index")
 FIELDS = ("range", "strategy", "fresh", "trace")
 DEFAULT_RANGE = "1-150"
-DEFAULT_RACE_RANGE = "1-50"  # every strategy finishes it by URL: 5 s at 100 ms a request
+DEFAULT_RACE_RANGE = "1-50"  # all strategies finish it by URL: 5 s each at 100 ms a request
 DEFAULT_STRATEGY = "gather"
 
 _FLAGS = {"true": True, "false": False}
@@ -27,10 +27,10 @@ Reason = Literal[
 
 
 class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
-    """The caller's mistake. The message names the field, what came and what is allowed."""
+    """The caller's mistake. The message names the field, what was given and what is allowed."""
 
     def __init__(self, field: str, given: object, allowed: str, problem: str = "") -> None:
-        """Take what is wrong in particular, where `allowed` does not show it, as the `problem`."""
+        """Make the message. The `problem` is what is wrong if `allowed` does not show it."""
         self.field = _printable(field[:_MAX_SHOWN])
         self.given = _shown(given)
         self.allowed = allowed
@@ -41,7 +41,7 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
         super().__init__(message)
 
     def as_dict(self) -> dict[str, str]:
-        """Return the message, and what it consists of."""
+        """Return the message and its parts."""
         return {
             "detail": str(self),
             "field": self.field,
@@ -50,7 +50,7 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
         }
 
     def within(self, field: str) -> "InvalidRequest":
-        """Return the same mistake in a request that a field of something larger holds."""
+        """Return the same mistake, in a request that is inside this field."""
         path = f"{field}.{self.field}"
         return InvalidRequest(path, self.given, self.allowed, self._problem)
 
@@ -68,15 +68,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def parse(cls, fields: Mapping[str, Any], max_numbers: int) -> Self:
         """Return the request that a caller sent; absent fields take their defaults.
 
-        Query strings have only text and JSON has more, so a flag is also the text "true" or
-        "false", and `range` also a number.
+        A query string holds only text, so a flag may also be the text "true" or "false". `range`
+        may also be a number.
 
         Raises:
             InvalidRequest: A field is unknown, or its value is not allowed.
         """
         for name in fields:
             if name not in FIELDS:
-                # Its value may be a secret: it is neither logged nor repeated.
+                # Its value may be a secret, so it is neither logged nor repeated.
                 raise InvalidRequest(name, "…", f"only the fields {', '.join(FIELDS)}")
         strategy = fields.get("strategy", DEFAULT_STRATEGY)
         if strategy not in STRATEGIES:
@@ -97,17 +97,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, tag=True):
-    """A number with its name."""
+    """A number and its name."""
 
     number: int
     name: str
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):
-    """A number without its name.
+    """A number that failed.
 
-    `status` is PokeAPI's, None where it sent none for this number. `attempts` is 0 where no request
-    was sent.
+    `status` is PokeAPI's, None if it sent none for this number. `attempts` is 0 if no request was
+    sent.
     """
 
     number: int
@@ -118,7 +118,7 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may bring the name."""
+        """Whether a later fetch may find the name."""
         return self.reason != "not_found"
 
 
@@ -127,19 +127,19 @@ Result = Found | Failure
 
 
 class CachedName(msgspec.Struct, frozen=True):
-    """A number's name, fresh until then in seconds of `time.time`."""
+    """A number's name, and when it expires, in seconds of `time.time`."""
 
     name: str
     fresh_until: float
 
 
 class Attempt(msgspec.Struct, rename={"ordinal": "attempt"}):
-    """One HTTP request for a number's name, or for the list of all with None as its number.
+    """One HTTP request for a number's name, or for the list of all, whose number is None.
 
-    Times are milliseconds since the fetch began. `ready_ms` is when it could have been sent, had
-    the window let it in, and for a retry when the attempt before it ended. `first_byte_ms` is when
-    the program saw the response begin, None where no whole response came. `bytes` counts the body
-    decompressed, but an error's as it came.
+    `ordinal` is 1 for the number's first request. Times are in milliseconds since the fetch began.
+    `ready_ms` is when the request began to wait for the window, or for a retry, when the attempt
+    before it ended. `first_byte_ms` is when the program saw the response begin, None if it saw
+    none. `bytes` counts the decompressed body, but an error's body as received.
     """
 
     number: int | None
@@ -153,10 +153,10 @@ class Attempt(msgspec.Struct, rename={"ordinal": "attempt"}):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """A result for every number, in the order asked for, and every HTTP request.
+    """The result for every number, in the order requested, and every HTTP request.
 
-    `cached` counts the results that the cache had, `stale` the names that are older than the cache
-    allows, but all there is, and `listed` the names that came from the list of all.
+    `cached` counts the results from the cache. `stale` counts the expired names among the results:
+    PokeAPI returned no newer ones. `listed` counts the names from the list of all.
     """
 
     results: Sequence[Result]
@@ -168,7 +168,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 def escape_surrogates(text: str) -> str:
-    """Return the text with its lone surrogates escaped, because they have no UTF-8."""
+    """Return the text with its lone surrogates escaped, because UTF-8 cannot encode them."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -209,7 +209,7 @@ def _to_json(given: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return the text escaped where it would end the log's line, or has no UTF-8."""
+    """Return the text, escaped if it has control characters or lone surrogates."""
     if text.isprintable():
         return text
     return repr(text)[1:-1]

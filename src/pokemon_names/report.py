@@ -1,4 +1,4 @@
-"""What came of a request: the names, the failures and how long it all took."""
+"""The result of a request: the names, the failures and how long it all took."""
 
 import math
 from collections import Counter
@@ -11,12 +11,12 @@ from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
 
 
 class Report:
-    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed body.
+    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed bodies.
 
-    `names` and `failures` are in the order asked for; `retryable` are the failures that another
-    attempt may fix. `cut_off` says that the time ran out before all names came. `request_ms` is how
-    long each HTTP request took, `timing` has times and counts; percentiles are None if no HTTP
-    request was needed. `summary` is the report without names, with the failures counted by reason.
+    `names` and `failures` are in the order requested. `retryable` lists the failures that a later
+    fetch may fix. `cut_off` says whether the time ran out before all names were there. `request_ms`
+    is how long each HTTP request took. The percentiles in `timing` are None if no HTTP request was
+    needed. `summary` is the report without names, and with the failures counted by reason.
     """
 
     def __init__(self, request: Request, fetched: Fetched) -> None:
@@ -39,11 +39,11 @@ class Report:
 
     @property
     def ms_per_name(self) -> float:
-        """How long each name took, if there is at least one."""
+        """How long each name took. There must be at least one."""
         return self.fetched.total_ms / len(self.names)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as every caller gets it, with every HTTP request on demand alone."""
+        """Return the report as callers receive it; every HTTP request only if they ask for it."""
         report = {
             "range": self.request.range,
             "strategy": self.request.strategy,
@@ -59,7 +59,7 @@ class Report:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a job ended with: its report, and the error if the report is missing or incomplete.
+    """The report of a job, and the error if the report is missing or not good enough.
 
     `key` is where the report is stored, None if it is not.
     """

@@ -1,4 +1,4 @@
-"""A large range in chunks: split, and their results merged again."""
+"""A large range: splitting it into chunks, and merging their results."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from pokemon_names.ranges import format_range
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A part of a range, and the key that its results are stored under."""
+    """A part of a range, and the key under which its results are stored."""
 
     range: str
     key: str
@@ -20,17 +20,17 @@ StoredChunk = tuple[Sequence[int], Fetched | None]
 
 
 def split(numbers: Sequence[int], count: int) -> list[str]:
-    """Return that many range expressions. Their sizes differ by at most one."""
+    """Return `count` range expressions. Their sizes differ by at most one number."""
     bounds = [len(numbers) * index // count for index in range(count + 1)]
     return [format_range(numbers[start:end]) for start, end in pairwise(bounds)]
 
 
 def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
-    """Return the results of all chunks in their order.
+    """Return the results of all chunks, in their order.
 
     Args:
-        chunks: Each chunk's numbers and what was stored of it, None where nothing was.
-        total_ms: How long all of them took together.
+        chunks: Each chunk's numbers and stored results, None if there are none.
+        total_ms: How long all chunks took together.
     """
     results: list[Result] = []
     attempts: list[Attempt] = []

@@ -1,16 +1,16 @@
-"""HTTP, as API Gateway's HTTP and REST API, Function URLs and ALBs hand it to a function.
+"""HTTP, as API Gateway (HTTP and REST APIs), Function URLs and ALBs hand it to a function.
 
 GET /pokemon?range=…      the names of a range
 GET /pokemon/{number}     the name of one Pokémon
-GET /race?range=…         every strategy on the same range, one after another, or some of them:
-                          strategies=gather,sync; and how many times faster than `sync` each was
+GET /race?range=…         every strategy on the same range, one after another, and how many times
+                          as fast as `sync` each was; strategies=gather,sync picks some of them
 GET /race.svg?range=…     the picture of a race
-GET /                     all of this, described for people
-GET /openapi.yaml         the same, for programs
+GET /                     the documentation for people
+GET /openapi.yaml         the documentation for programs
 
-HEAD is answered as GET is, without the body. A stage or a base path may stand before each path.
+HEAD gets what GET gets, without the body. A stage or a base path may precede each path.
 
-responses.py makes the replies. The shapes of the events:
+responses.py makes the responses. The shapes of the events:
 https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
 """
@@ -47,8 +47,8 @@ from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
 _PATHS = "/, /pokemon, /pokemon/{number}, /race, /race.svg, /openapi.yaml"
 _ROUTES = {"pokemon", "race", "race.svg", "openapi.yaml"}
 _METHODS = ("GET", "HEAD")
-# The strategies that fetch one number after another, and their shares of a race's time. The others
-# have one share each.
+# The strategies that fetch one number after another, and their shares of a race's time. Each of the
+# others has one share.
 _SLOW = {"sequential": 2, "sync": 2}
 CALLER_TIMEOUT = 29.0  # a REST API's; an HTTP API waits for 30 s
 _MAX_ALB_BYTES = 1_000_000  # of a reply
@@ -56,7 +56,7 @@ _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request, whichever shape it came in."""
+    """One HTTP request, whatever the shape of its event."""
 
     method: str
     path: str
@@ -67,10 +67,10 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def route(self) -> list[str]:
-        """The segments of the path from the first of _ROUTES on, and none for the root.
+        """The segments of the path from the first of _ROUTES on, none for the root.
 
-        What is before them is a stage or a base path. The root is `/`, the stage, or where there is
-        a custom domain, a base path with a slash at its end.
+        A stage or a base path may precede them. The root is `/`, the stage, or with a custom
+        domain, a base path that ends with a slash.
         """
         path = unquote(self.path)
         segments = path.strip("/").split("/")
@@ -88,12 +88,12 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url_path(self) -> str:
-        """The path in the caller's URL: that of a REST API's event lacks the stage."""
+        """The path in the caller's URL. The path in a REST API's event lacks the stage."""
         return _texts(self.context).get("path", self.path)
 
     @property
     def accept(self) -> str:
-        """What the caller accepts."""
+        """The content types that the caller accepts."""
         return self.headers.get("accept", "")
 
     @property
@@ -103,7 +103,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def correlation_id(self) -> str | None:
-        """API Gateway's request id, or AWS's own part of X-Amzn-Trace-Id: callers may add to it."""
+        """API Gateway's request id, or the part of X-Amzn-Trace-Id that callers cannot set."""
         request_id = _texts(self.context).get("requestId")
         if request_id:
             return request_id
@@ -112,9 +112,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(event: Event, settings: Settings) -> Invocation | None:
-    """Return one job, one for each strategy of a race, or none if nothing is fetched.
+    """Return the invocation of an HTTP request; None for any other event.
 
-    Return None if the event is not HTTP.
+    It has one job, one for each strategy of a race, or none if nothing is fetched.
     """
     request = _to_request(event)
     if request is None:
@@ -128,7 +128,7 @@ def read(event: Event, settings: Settings) -> Invocation | None:
         reply=partial(_reply, request),
         correlation_id=request.correlation_id,
         caller_timeout=CALLER_TIMEOUT,
-        logs_reply=False,  # a page
+        logs_reply=False,  # it is a page
     )
 
 
@@ -144,7 +144,7 @@ def _jobs(request: HttpRequest, settings: Settings) -> list[Job]:
         case ["race.svg"]:
             fixed = {"trace": False}
         case _:
-            raise UnknownPath("path", "…", _PATHS)  # there may be a secret in it
+            raise UnknownPath("path", "…", _PATHS)  # the path may contain a secret
     if request.method not in _METHODS:
         raise WrongMethod("method", request.method, ", ".join(_METHODS))
     if request.route in ([], ["openapi.yaml"]):
@@ -166,7 +166,7 @@ def _race_jobs(request: HttpRequest, fixed: Mapping[str, Any], settings: Setting
 
 
 def _racing(query: Mapping[str, str]) -> list[str]:
-    """Return the strategies that race, in the order of the tutorial."""
+    """Return the strategies that race, in the tutorial's order."""
     given = query.get("strategies", ",".join(STRATEGIES))
     wanted = {name.strip() for name in given.split(",")}
     if not wanted <= set(STRATEGIES):
@@ -188,7 +188,7 @@ def _parse(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -
 
 
 def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
-    """Raise InvalidRequest for more numbers than the slow strategies can fetch in time.
+    """Raise InvalidRequest if the slow strategies cannot fetch that many numbers in time.
 
     They share the time that the caller waits.
     """
@@ -286,9 +286,9 @@ def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
 
 
 def _from_alb(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read an ALB's event: as a REST API's, but its query is not URL-decoded.
+    """Read an ALB's event: like a REST API's, but with a query that is still URL-encoded.
 
-    An ALB that sends multi-value headers takes no others in the reply.
+    An ALB that sends multi-value headers takes only those in the reply.
     """
     request = _from_rest_api(event, context)
     query = {}
@@ -311,7 +311,7 @@ def _headers(event: Event) -> dict[str, str]:
 
 
 def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
-    """Return each name's value; those of a repeated name are joined by commas, as in format 2.0."""
+    """Return each name's value. A repeated name's values are joined by commas, as in format 2.0."""
     joined = _texts(event.get(name))
     multi_values = event.get(multi_value_name)
     if isinstance(multi_values, dict):
@@ -323,7 +323,7 @@ def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
 
 
 def _texts(fields: Any) -> dict[str, str]:
-    """Return the fields that are text: a client sends no others, whatever an event holds."""
+    """Return the fields that are text. An API sends no others, but an event may hold anything."""
     if not isinstance(fields, dict):
         return {}
     texts = {}

@@ -1,12 +1,12 @@
-"""HTTP responses: JSON, text or a page, as the Accept header wants; errors are problems (RFC 9457).
+"""HTTP responses: JSON, text or a page, as the Accept header asks. Errors are RFC 9457 problems.
 
-200  at least one name came
-304  the caller has the names already
+200  there is at least one name
+304  the caller already has the names
 400  the request is bad
-404  no Pokémon has any of the numbers, or nothing is served under the path
-405  the path is served, but not by this method
+404  no Pokémon has any of the numbers, or the path does not exist
+405  the path does not take this method
 502  PokeAPI fails
-504  no name came in time
+504  there was no name in time
 """
 
 import hashlib
@@ -48,15 +48,15 @@ Query = Mapping[str, str]
 
 
 class UnknownPath(InvalidRequest):
-    """Nothing is served there."""
+    """The path does not exist."""
 
 
 class WrongMethod(InvalidRequest):
-    """The path is served, but not by this method."""
+    """The path does not take this method."""
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response. Of `headers` it has those that differ from the ones that all responses have."""
+    """A response. `headers` are those that not every response has."""
 
     status: HTTPStatus
     content_type: str
@@ -109,7 +109,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
 
 
 def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a race, which people see under the path."""
+    """Return the response for a race. The page's links are relative to the URL's path."""
     status = _status(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
@@ -152,13 +152,13 @@ def bad_race_request(error: InvalidRequest, query: Query, accept: str, url_path:
 
 
 def description() -> Response:
-    """Return the description of the API for programs."""
+    """Return the documentation for programs."""
     text = _DESCRIPTION.read_text(encoding="utf-8")
     return Response(HTTPStatus.OK, "application/yaml", text, is_cacheable=True)
 
 
 def documentation(url_path: str) -> Response:
-    """Return the description of the API for people, which they see under the path."""
+    """Return the documentation for people. Its links are relative to the URL's path."""
     from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
 
     body = pages.documentation(url_path)
@@ -166,7 +166,7 @@ def documentation(url_path: str) -> Response:
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:
-    """Return the content type that an Accept header ranks highest, of equals the first."""
+    """Return the content type that an Accept header ranks highest, the first among equals."""
     ranks: dict[str, float] = {}
     for media_range in accept.lower().split(","):
         quality = _QUALITY.search(media_range)
@@ -178,7 +178,7 @@ def negotiate(accept: str, offered: Sequence[str]) -> str:
 
 
 def _rank(content_type: str, ranks: Mapping[str, float]) -> float:
-    """Return the rank that the most exact media range gives (RFC 9110, 12.5.1)."""
+    """Return the rank from the most specific media range (RFC 9110, 12.5.1)."""
     main_type = content_type.partition("/")[0]
     for media_range in (content_type, f"{main_type}/*", "*/*"):
         if media_range in ranks:
@@ -187,7 +187,7 @@ def _rank(content_type: str, ranks: Mapping[str, float]) -> float:
 
 
 def _status(reports: Sequence[Report]) -> HTTPStatus:
-    """Return OK if there is at least one name, or else the status that says why there is none."""
+    """Return OK if there is at least one name, otherwise the status that says why not."""
     reasons: set[str] = set()
     for report in reports:
         if report.names:
@@ -203,7 +203,7 @@ def _status(reports: Sequence[Report]) -> HTTPStatus:
 def _problem(
     status: HTTPStatus, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an error as JSON of RFC 9457."""
+    """Return an error response as RFC 9457 describes it."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
     return Response(status, PROBLEM, json.dumps(body), headers or {})
 
@@ -224,13 +224,13 @@ def _lines(texts: Iterable[str]) -> str:
 
 
 def _entity_tag(content_type: str, names: Sequence[str]) -> str:
-    """Return a weak tag: the timing in a report differs each time, what it says does not."""
+    """Return a weak tag, because reports with the same names differ in their timing."""
     content = "/".join([content_type, *names])
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f'W/"{digest[:16]}"'
 
 
 def _matches(tag: str, if_none_match: str) -> bool:
-    """Whether the caller has the response: tags are compared weakly (RFC 9110, 13.1.2)."""
+    """Whether the caller has the response already. Tags match weakly (RFC 9110, 13.1.2)."""
     given = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
     return tag.removeprefix("W/") in given or if_none_match.strip() == "*"

@@ -28,13 +28,13 @@ from pokemon_names.sources.chunks import Chunk, StoredChunk
 from pokemon_names.sources.messages import results_key
 from pokemon_names.stores.s3 import Bucket
 
-MAX_NUMBERS = 1_000_000  # one report can still hold them in some 100 MB, all of them failed
-MIN_CHUNKS = 20  # so that a chunk is some 5 % of the names, half of what may be missing
-# Of the names: if more are missing, PokeAPI has failed rather than single numbers. The state
-# machine's Map tolerates as many of its chunks.
+MAX_NUMBERS = 1_000_000  # if all of them fail, one report takes some 100 MB of memory
+MIN_CHUNKS = 20  # so that a chunk has at most some 5 % of the names, half of what may be missing
+# Of the names. If more are missing, PokeAPI has failed rather than single numbers. The state
+# machine's Map tolerates the same share of its chunks.
 TOLERATED_PERCENT = 10
 
-# A name that StartExecution allows. It is also a folder's name, which . and .. are not.
+# A name that StartExecution allows. It is also the name of a folder, so . and .. are not.
 _NAME = (
     r"(?!\.{1,2}(?:/|\Z))"
     r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]{1,80}"""
