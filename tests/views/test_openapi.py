@@ -157,7 +157,7 @@ def test_every_example_is_the_reply_to_its_request_but_for_the_times(
 
 def test_what_paths_have_in_common_is_described_once() -> None:
     page = docs.made()
-    for text in ("The caller already has the names", "No name came in time", "<dt>fresh</dt>"):
+    for text in ("The caller already has the names", "none of the names in time", "<dt>fresh</dt>"):
         assert page.count(text) == 1
     assert 'As for <a href="#getNames">GET /pokemon</a>' in page
 
