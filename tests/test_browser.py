@@ -1,6 +1,6 @@
 """The pages in a real Chromium: `make test-browser`.
 
-With SCREENSHOTS=folder, pictures of them are stored there.
+SCREENSHOTS=folder stores screenshots in that folder.
 """
 
 import os
@@ -45,13 +45,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def console() -> list[str]:
-    """Return the messages in the console; a test takes out those that it expects."""
+    """Return the console messages; a test removes those that it expects."""
     return []
 
 
 @pytest.fixture
 def page(browser: Browser, console: list[str]) -> Iterator[Page]:
-    """Open a window, yield it, and check that nothing is left in its console."""
+    """Yield a new page, and check that no unexpected message is left in its console."""
     page = browser.new_page(viewport=DESKTOP)
     page.add_init_script(NOTE_BEGIN)
     page.on("console", lambda message: console.append(message.text))
@@ -72,7 +72,7 @@ def store_screenshot(page: Page, name: str) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Return whether nothing sticks out of the page to the right."""
+    """Return whether the page needs no horizontal scrolling."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
@@ -86,13 +86,13 @@ CUT_OFF = [
     report("sync", 9000, 886, 1351),
     report("index", 40, 1351, 1351),
 ]
-# When the picture begins to move, in the seconds of its own clock.
+# Store when the animation starts, in seconds of the picture's own clock.
 NOTE_BEGIN = """
 addEventListener('animationstart', event => { window.begun = event.target.getCurrentTime() });
 """
 CURTAIN = "document.querySelector('#curtain rect').width.animVal.value"
 
-# The boxes of all words, in the picture and beside it.
+# The boxes of all texts, in the picture and outside it.
 BOXES = """
 [...document.querySelectorAll('svg text, h1, td, tbody th, thead th, figcaption, label, button')]
   .map(element => [element.textContent, element.getBoundingClientRect()])
@@ -106,7 +106,7 @@ def show_document(page: Page, html: str) -> None:
 
 
 def settle(page: Page, seconds: float = 1000) -> None:
-    """Stop the picture so many seconds after it began to move."""
+    """Stop the animation that many seconds after its start."""
     page.wait_for_function("() => window.begun !== undefined")
     page.evaluate(
         """seconds => {
@@ -119,7 +119,7 @@ def settle(page: Page, seconds: float = 1000) -> None:
 
 
 def visible_results(page: Page) -> list[str]:
-    """Return the strategies whose results are shown."""
+    """Return the strategies whose results are visible."""
     shown = page.evaluate("""
       [...document.querySelectorAll('.result')]
         .filter(group => getComputedStyle(group).visibility == 'visible')
@@ -129,13 +129,13 @@ def visible_results(page: Page) -> list[str]:
 
 
 def seconds_of_gather(page: Page) -> float:
-    """Return how long the first result is hidden."""
+    """Return for how many seconds the first result is hidden."""
     duration = page.get_attribute(".result set", "dur") or ""
     return int(duration.removesuffix("ms")) / 1000
 
 
 def check_words(page: Page, width: int) -> None:
-    """Check that no word sticks out of the page, or covers another."""
+    """Check that no text sticks out of the page or overlaps another."""
     assert fits(page)
     boxes = page.evaluate(BOXES)
     assert len(boxes) > 20
@@ -147,7 +147,7 @@ def check_words(page: Page, width: int) -> None:
 
 
 def overlap(box: dict[str, float], other: dict[str, float]) -> bool:
-    """Return whether two boxes have a pixel in common."""
+    """Return whether two boxes overlap by more than a pixel."""
     beside = box["right"] <= other["left"] + 1 or other["right"] <= box["left"] + 1
     above = box["bottom"] <= other["top"] + 1 or other["bottom"] <= box["top"] + 1
     return not beside and not above
@@ -185,7 +185,7 @@ def test_the_page_shows_a_race(
     "query",
     ["range=1-150&strategies=gather,sync", "range=1-1025,10001-10326&strategies=gather,index"],
 )
-def test_on_a_phone_no_word_sticks_out_or_covers_another(
+def test_on_a_phone_no_text_sticks_out_or_overlaps_another(
     page: Page, site: str, pokeapi: PokeAPI, width: int, query: str
 ) -> None:
     pokeapi.delay = 0.01
@@ -205,14 +205,14 @@ def test_a_race_that_was_cut_off_fits_a_phone(page: Page, width: int) -> None:
     check_words(page, width)
 
 
-def test_the_words_of_the_picture_alone_fit_into_it(page: Page) -> None:
+def test_the_texts_of_a_document_fit_into_it(page: Page) -> None:
     show_document(page, pages.race_picture(CUT_OFF))
     settle(page)
     store_screenshot(page, "cut-off")
     check_words(page, 1000)
 
 
-def test_the_picture_moves_as_the_race_went(page: Page, site: str, pokeapi: PokeAPI) -> None:
+def test_the_animation_replays_the_race(page: Page, site: str, pokeapi: PokeAPI) -> None:
     pokeapi.delay = 0.05
     page.goto(f"{site}/race?range=1-40&strategies=gather,sync")
     settle(page, seconds=0)
@@ -227,7 +227,7 @@ def test_the_picture_moves_as_the_race_went(page: Page, site: str, pokeapi: Poke
     assert page.locator(".now").evaluate("line => getComputedStyle(line).visibility") == "hidden"
 
 
-def test_the_picture_moves_once_it_is_seen_however_long_the_race_took(
+def test_the_animation_starts_when_the_picture_is_visible_however_long_the_race_took(
     page: Page, site: str, pokeapi: PokeAPI
 ) -> None:
     pokeapi.delay = 0.1
@@ -252,10 +252,10 @@ def test_a_link_plays_it_again(page: Page, site: str, way: str) -> None:
     settle(page, seconds=2000)
     assert page.evaluate(CURTAIN) == whole
     top = page.evaluate("document.querySelector('svg').getBoundingClientRect().top")
-    assert 0 <= top < 100  # the picture is what is seen, though the link is at its end
+    assert 0 <= top < 100  # the picture is in view, although the link is at its end
 
 
-def test_it_is_still_for_those_who_want_no_motion(page: Page, site: str) -> None:
+def test_with_reduced_motion_the_picture_is_still(page: Page, site: str) -> None:
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"{site}/race?range=1-3")
     assert visible_results(page) == ["gather", "sequential", "sync", "index"]
@@ -268,12 +268,12 @@ def test_it_is_still_for_those_who_want_no_motion(page: Page, site: str) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["--force-prefers-reduced-motion"]])
-def test_as_an_image_the_picture_moves_unless_that_is_unwanted(
+def test_as_an_image_the_picture_moves_unless_motion_is_reduced(
     browser: Browser, site: str, arguments: list[str]
 ) -> None:
-    """No script can ask what is in an image: what it looks like is compared."""
+    """Scripts cannot inspect the content of an image, so screenshots are compared."""
     picture = httpx.get(f"{site}/race.svg?range=1-3&strategies=gather,sync").text
-    picture = picture.replace("opacity: 0", "opacity: 1")  # it appears at once
+    picture = picture.replace("opacity: 0", "opacity: 1")  # it does not fade in
     moving = re.sub('dur="[0-9]+ms"', 'dur="1000000ms"', picture)
     still = re.sub("<(animate|set) [^>]*>", "", picture)
     with launch(browser.browser_type, *arguments) as other:
@@ -306,12 +306,12 @@ def test_every_link_of_the_documentation_is_served(
     links = page.evaluate("[...document.links].map(a => a.getAttribute('href'))")
     within = {link for link in links if link.startswith("#")}
     others = set(links) - within
-    assert len(others) == page.locator("section").count() + 1  # the button's
+    assert len(others) == page.locator("section").count() + 1  # for the button
     assert {httpx.get(f"{site}/{link}").status_code for link in others} == {200}
     assert all(page.locator(link).count() == 1 for link in within)
 
 
-def test_the_documentation_begins_with_the_way_to_the_race(page: Page, site: str) -> None:
+def test_the_documentation_starts_with_the_link_to_the_race(page: Page, site: str) -> None:
     page.goto(f"{site}/")
     page.keyboard.press("Tab")
     with page.expect_navigation():
@@ -319,7 +319,7 @@ def test_the_documentation_begins_with_the_way_to_the_race(page: Page, site: str
     assert page.url == f"{site}/race"
 
 
-def test_the_page_has_its_own_style_and_takes_no_other(
+def test_the_page_uses_its_own_style_and_no_other(
     page: Page, site: str, console: list[str]
 ) -> None:
     page.goto(f"{site}/race?range=1")
@@ -346,7 +346,7 @@ def test_the_form_starts_a_race_with_its_fields(page: Page, site: str) -> None:
 
 
 @sizes
-def test_a_bad_range_shows_its_message_beside_the_form(
+def test_a_bad_range_shows_a_message_next_to_the_form(
     page: Page, site: str, console: list[str], size: ViewportSize
 ) -> None:
     show(page, size, "light")
@@ -362,13 +362,13 @@ def test_a_bad_range_shows_its_message_beside_the_form(
     assert "400 (Bad Request)" in console.pop()
 
 
-def test_a_race_for_a_number_of_no_pokemon_shows_why_it_failed(
+def test_a_race_for_an_unknown_number_shows_why_it_failed(
     page: Page, site: str, console: list[str]
 ) -> None:
     page.goto(f"{site}/race?range=1026")
     store_screenshot(page, "not-found")
     assert page.inner_text("[role=alert]") == "no Pokémon has any of these numbers"
     assert page.inner_text("ul").startswith(
-        "1026 by gather: not found\nnot in the list of all Pokémon"
+        "1026 with gather: not found\nnot in the list of all Pokémon"
     )
     assert "404 (Not Found)" in console.pop()

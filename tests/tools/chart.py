@@ -1,6 +1,7 @@
-"""Lines over time, and above them when something held: an SVG for light and dark pages.
+"""A line chart over time, with lanes above it for events and periods.
 
-It is written by hand: plotting libraries set the colours of one theme, and write text as outlines.
+It is an SVG for light and dark pages. Plotting libraries are no alternative, because they write the
+colours of one theme, and text as outlines.
 """
 
 import math
@@ -10,9 +11,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 Point = tuple[float, float]
-"""Seconds, and a value."""
+"""A time in seconds, and a value."""
 Span = tuple[float, float]
-"""Seconds, from and to."""
+"""A start and an end, in seconds."""
 
 STYLE = """
 :root { max-width: 100%; height: auto; background: #fff }
@@ -55,14 +56,14 @@ TICKS = (1, 2, 5, 10, 30, 60, 120, 300, 600)  # seconds
 
 
 class Panel(NamedTuple):
-    """Up to two lines on one axis, which begins at zero; each has a name."""
+    """Up to two named lines on one axis, which starts at zero."""
 
     title: str
     lines: Mapping[str, Sequence[Point]]
 
 
 def chart(title: str, lanes: Mapping[str, Sequence[Span]], panels: Sequence[Panel]) -> str:
-    """Return the SVG: a lane for what held, with its spans, and under them the panels."""
+    """Return the SVG: the lanes with their spans, and the panels below them."""
     values = [point for panel in panels for line in panel.lines.values() for point in line]
     ends = [span[1] for spans in lanes.values() for span in spans]
     seconds = max([1.0, *ends, *(at for at, _ in values)])
@@ -117,7 +118,7 @@ def _panel(panel: Panel, top: int, scale: float) -> Iterator[str]:
 
 
 def _points(places: Sequence[Point]) -> str:
-    """Return at most two points for each pixel: the lowest and the highest."""
+    """Return at most two points for each column of pixels: the lowest and the highest."""
     points = []
     for x, group in groupby(places, key=lambda place: round(place[0])):
         heights = [y for _, y in group]
@@ -126,7 +127,7 @@ def _points(places: Sequence[Point]) -> str:
 
 
 def _step(highest: float) -> int:
-    """Return a quarter of the axis: a round number."""
+    """Return a quarter of the axis, rounded up to a round number."""
     magnitude = int(10 ** math.floor(math.log10(max(1.0, highest / 4))))
     steps = [factor * magnitude for factor in (1, 2, 3, 4, 5, 10)]
     return next(step for step in steps if 4 * step >= highest)

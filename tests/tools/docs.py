@@ -1,6 +1,7 @@
-"""Make a page for people from the API's description for programs: `make docs`.
+"""Generate the documentation page from openapi.yaml: `make docs`.
 
-What several paths have in common is described at the first of them, and the others link to it.
+Terms that several paths share are described at the first of them; the others link to it. Links to
+other pages start with a placeholder, which `pages.documentation` replaces.
 """
 
 import json
@@ -20,7 +21,7 @@ PAGE = Path(pages.__file__).with_name("documentation.html")
 
 
 class Term(NamedTuple):
-    """A parameter or a status, its meaning, and in small print what it takes or returns."""
+    """A parameter or a status, its meaning, and its allowed values or media types as a note."""
 
     name: str
     meaning: str
@@ -33,10 +34,10 @@ def main() -> None:
 
 
 def made() -> str:
-    """Return the content of the page's main part."""
+    """Return the template of the page's content."""
     api = yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
     paths = [path for path in api["paths"] if path != "/"]
-    links: dict[Term, str] = {}  # to the paths where terms are described already
+    links: dict[Term, str] = {}  # from terms to the paths that describe them
     parts = [*_introduction(api["info"]["description"]), *_contents(api, paths)]
     for path in paths:
         parts.extend(_path(api, path, links))
@@ -44,11 +45,11 @@ def made() -> str:
 
 
 def _introduction(description: str) -> Iterator[str]:
-    """Yield the description, with the way to the race after its first sentence."""
+    """Yield the description, with a link to the race after its first sentence."""
     paragraphs = [" ".join(part.split()) for part in description.split("\n\n")]
     sentence, _, paragraphs[0] = paragraphs[0].partition(". ")
     yield f'<p class="lead">{_code(sentence)}.</p>\n'
-    yield '<p class="start"><a class="button" href="race">See the race</a>\n'
+    yield f'<p class="start"><a class="button" href="{pages.ROOT}race">See the race</a>\n'
     yield "<small>All at once, or one after another? It takes a few seconds.</small></p>\n"
     for paragraph in paragraphs:
         yield f"<p>{_code(paragraph)}</p>\n"
@@ -60,7 +61,7 @@ def _contents(api: Mapping[str, Any], paths: Iterable[str]) -> Iterator[str]:
         summary = _code(api["paths"][path]["get"]["summary"])
         yield f"<li>{_link_to(api, path)}<small>{summary}</small></li>\n"
     yield "</ul>\n</nav>\n"
-    yield "<p><code>$URL</code> is this page's address, without the slash at its end.</p>\n"
+    yield "<p><code>$URL</code> is this page's address, without the trailing slash.</p>\n"
 
 
 def _path(api: Mapping[str, Any], path: str, links: dict[Term, str]) -> Iterator[str]:
@@ -75,7 +76,7 @@ def _path(api: Mapping[str, Any], path: str, links: dict[Term, str]) -> Iterator
     yield f'<section id="{operation["operationId"]}">\n<h2>GET {escape(path)}</h2>\n'
     yield f"<p>{_code(operation['summary'])}.</p>\n"
     yield _command(f"/{url}")
-    yield f'<p><a href="{escape(url)}">Try {escape(path)} in the browser</a></p>\n'
+    yield f'<p><a href="{pages.ROOT}{escape(url)}">Try {escape(path)} in the browser</a></p>\n'
     if parameters:
         yield "<h3>Parameters</h3>\n"
         yield from _list(parameter_terms, link, links)
@@ -91,7 +92,7 @@ def _link_to(api: Mapping[str, Any], path: str) -> str:
 
 
 def _example_url(path: str, parameters: Iterable[Mapping[str, Any]]) -> str:
-    """Return a relative URL, which also works behind a stage's path."""
+    """Return an example URL, relative to the API's root."""
     examples = {one["name"]: one["example"] for one in parameters if "example" in one}
     url = path.format_map(examples).removeprefix("/")
     if "range" in examples:
@@ -122,7 +123,7 @@ def _response_term(status: str, response: Mapping[str, Any]) -> Term:
 
 
 def _list(terms: Iterable[Term], link: str, links: dict[Term, str]) -> Iterator[str]:
-    """Yield the terms; of those described already only the names, and where they are described."""
+    """Yield the terms. Those that an earlier path describes are links to it."""
     described = defaultdict[str, list[str]](list)
     yield "<dl>\n"
     for term in terms:
@@ -134,7 +135,7 @@ def _list(terms: Iterable[Term], link: str, links: dict[Term, str]) -> Iterator[
         yield f"<div><dt>{escape(term.name)}</dt>\n"
         yield f"<dd>{meaning}<small>{_code(term.note)}</small></dd></div>\n"
     for earlier, names in described.items():
-        yield f"<div><dt>{escape(', '.join(names))}</dt>\n<dd>As for {earlier}</dd></div>\n"
+        yield f"<div><dt>{escape(', '.join(names))}</dt>\n<dd>See {earlier}</dd></div>\n"
     yield "</dl>\n"
 
 
@@ -143,7 +144,7 @@ def _examples(content: Mapping[str, Any]) -> Iterator[str]:
         for example in description.get("examples", {}).values():
             reply = example["value"]
             accept = f"-H 'Accept: {content_type}' "
-            if content_type == "application/json":  # what curl gets without asking
+            if content_type == "application/json":  # the default
                 reply = json.dumps(reply, indent=2, ensure_ascii=False)
                 accept = ""
             yield f"<h3>Example: {content_type}</h3>\n"
@@ -157,12 +158,12 @@ def _command(path_and_query: str, options: str = "") -> str:
 
 
 def _code(text: str) -> str:
-    """Return the text as HTML, with code where it has backticks."""
+    """Return the text as HTML, with backticks turned into code elements."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))
 
 
 def _resolved(api: Any, node: Mapping[str, Any]) -> Any:
-    """Return the part of the API that a node refers to, or the node itself."""
+    """Return the target of a node's reference, or the node itself if it has none."""
     if "$ref" not in node:
         return node
     part = api

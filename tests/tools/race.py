@@ -1,4 +1,4 @@
-"""Race the strategies against the local PokeAPI, and print and write the race: `make race`."""
+"""Race the strategies against the local PokeAPI, print the result and write it: `make race`."""
 
 import json
 import sys
@@ -12,24 +12,24 @@ from tests.tools.reply import Reply
 from tests.tools.run import FAILED, prepare_output, race_text
 
 EVENT = Path("events/http-api-race.json")
-# As many as MAX_NUMBERS for each of the two slow strategies: nobody waits at a URL.
+# MAX_NUMBERS for each of the two slow strategies; no client of the API waits for them here.
 MAX_SEQUENTIAL_NUMBERS = "3000"
 SERVER = "http://127.0.0.1:3000/"  # of `make serve`
 
 
 def main() -> int:
     parser = Parser(prog="python -m tests.tools.race", description=__doc__)
-    parser.add_argument("file", metavar="TO", type=page_file, help="where to write it")
-    parser.add_argument("--range", help="in place of the event's")
-    parser.add_argument("--strategies", help="some of them, with commas between")
-    parser.add_argument("--open", action="store_true", help="open it in a browser, too")
+    parser.add_argument("file", metavar="TO", type=page_file, help="the file to write")
+    parser.add_argument("--range", help="overrides the event's")
+    parser.add_argument("--strategies", help="some of them, separated by commas")
+    parser.add_argument("--open", action="store_true", help="also open it in a browser")
     add_options(parser)
     options = parser.parse_args()
     event = json.loads(EVENT.read_text(encoding="utf-8"))
     change(event, {"range": options.range, "strategies": options.strategies, "trace": "true"})
     query = event["queryStringParameters"]
     strategies = query.get("strategies", "all strategies")
-    print(f"Racing {strategies} for {query['range']}, 27 s at most ...", file=sys.stderr)
+    print(f"Racing {strategies} for {query['range']} (at most 27 s) ...", file=sys.stderr)
     reply = Reply(answer(event, options, MAX_SEQUENTIAL_NUMBERS=MAX_SEQUENTIAL_NUMBERS))
     prepare_output()
     if reply.is_failure:

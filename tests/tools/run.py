@@ -8,12 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 
-from pokemon_names.report import Report
+from pokemon_names.report import Report, standings
 from pokemon_names.views.waterfall import lanes_of
 from pokemon_names.views.words import (
     format_duration,
     format_names,
     headline,
+    one_line,
     plural,
     race_lines,
     two_digits,
@@ -53,7 +54,7 @@ def prepare_output() -> None:
 
 def race_text(reports: Sequence[Report]) -> Iterator[str]:
     """Yield the result of a race, a line for each strategy, and the picture."""
-    yield headline(reports)
+    yield one_line(*headline(reports))
     yield ""
     yield from race_lines(reports)
     yield ""
@@ -103,7 +104,7 @@ def _columns(names: Sequence[str]) -> Iterator[str]:
 
 
 def _picture(reports: Sequence[Report]) -> str:
-    return text(lanes_of(reports), plain=is_plain())
+    return text(lanes_of(standings(reports)), plain=is_plain())
 
 
 def _requests(report: Report) -> str:

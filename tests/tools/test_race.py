@@ -19,7 +19,7 @@ def test_the_race_as_text_and_as_a_page(call: Call, tmp_path: Path) -> None:
     page = tmp_path / "race.html"
     done = call(race.main, str(page), "--range", "25,151", "--strategies", "gather,sync")
     result, strategies, waterfall, last = done.stdout.split("\n\n")
-    assert done.stderr == "Racing gather,sync for 25,151, 27 s at most ...\n"
+    assert done.stderr == "Racing gather,sync for 25,151 (at most 27 s) ...\n"
     assert done.returncode == 0
     assert " 2 names in " in result
     assert [line.split()[0] for line in strategies.splitlines()] == ["gather", "sync"]
@@ -44,7 +44,7 @@ def test_a_race_of_all_strategies_takes_longer_ranges_than_by_url(
     call: Call, tmp_path: Path
 ) -> None:
     done = call(race.main, str(tmp_path / "race.html"), "--range", "1-80")
-    assert done.stderr == "Racing all strategies for 1-80, 27 s at most ...\n"
+    assert done.stderr == "Racing all strategies for 1-80 (at most 27 s) ...\n"
     assert done.returncode == 0
 
 

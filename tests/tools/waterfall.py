@@ -1,4 +1,4 @@
-"""The waterfall as text, for a terminal."""
+"""The waterfall as text for a terminal."""
 
 import os
 import sys
@@ -16,14 +16,14 @@ from pokemon_names.views.waterfall import (
 )
 from pokemon_names.views.words import format_duration, unit_of
 
-GLYPHS = {"queued": "·", "waiting": "─", "downloading": "█", "failed": "×"}  # noqa: RUF001  meant
+GLYPHS = {"queued": "·", "waiting": "─", "downloading": "█", "failed": "×"}  # noqa: RUF001  on purpose
 ASCII_GLYPHS = {"queued": ".", "waiting": "-", "downloading": "#", "failed": "x"}
 
 _COLUMNS_PER_TICK = 12
 
 
 def text(lanes: Sequence[Lane], *, plain: bool = False, width: int = 80, max_rows: int = 24) -> str:
-    """Return the waterfall in lines of at most `width`; `plain` is in ASCII alone."""
+    """Return the waterfall in lines of at most `width` characters; `plain` uses only ASCII."""
     glyphs = ASCII_GLYPHS if plain else GLYPHS
     rows_per_lane = max(1, max_rows // len(lanes))
     plots = [(lane, lane.rows(rows_per_lane)) for lane in lanes]
@@ -39,7 +39,7 @@ def text(lanes: Sequence[Lane], *, plain: bool = False, width: int = 80, max_row
             header += f", {lane.note}"
         lines.append(header[:width])
         lines.extend(f"{label(row):>{gutter - 1}} {_line(row, scale, glyphs)}" for row in rows)
-    legend = "   ".join(f"{glyphs[name]} {phase.label}" for name, phase in PHASES.items())
+    legend = "   ".join(f"{glyphs[phase]} {name}" for phase, name in PHASES.items())
     indent = " " * gutter
     lines.append(indent + _axis(columns, span_ms))
     lines.append(indent + legend)
@@ -47,7 +47,7 @@ def text(lanes: Sequence[Lane], *, plain: bool = False, width: int = 80, max_row
 
 
 def is_plain() -> bool:
-    """Return whether what is printed to, such as a terminal, can show ASCII alone."""
+    """Return whether the standard output can show only ASCII."""
     try:
         "".join(GLYPHS.values()).encode(sys.stdout.encoding)
     except UnicodeEncodeError:
@@ -72,6 +72,6 @@ def _axis(columns: int, span_ms: float) -> str:
     for tick in others:
         mark = f"{tick / unit_ms:g}"
         column = round(tick * scale)
-        if column + len(mark) < end_column:  # where they would touch, only the last is written
+        if column + len(mark) < end_column:  # otherwise it would touch the last one
             line = line.ljust(column) + mark
     return line.ljust(end_column) + end

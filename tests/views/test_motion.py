@@ -1,4 +1,4 @@
-"""How the picture moves: once, and to the end."""
+"""The animation of the picture: it plays once, to the end."""
 
 from xml.etree import ElementTree as ET
 
@@ -10,9 +10,9 @@ def durations_of(root: ET.Element, tag: str) -> set[str | None]:
     return {animation.get("dur") for animation in root.iter(f"{SVG}{tag}")}
 
 
-def test_it_moves_once_in_the_time_that_the_requests_took() -> None:
+def test_it_plays_once_and_lasts_as_long_as_the_requests() -> None:
     root = parse(document([GATHER, SLOW], "Waterfall"))
-    assert durations_of(root, "animate") == {"5000ms", "60ms"}  # of all lanes, and of the inset
+    assert durations_of(root, "animate") == {"5000ms", "60ms"}  # all lanes, and the inset
     assert durations_of(root, "set") == {"5000ms", "60ms"}
     for tag in ("animate", "set"):
         for animation in root.iter(f"{SVG}{tag}"):
@@ -20,7 +20,7 @@ def test_it_moves_once_in_the_time_that_the_requests_took() -> None:
             assert animation.get("repeatCount") is None
 
 
-def test_every_plot_is_behind_a_curtain_that_is_open_in_the_end() -> None:
+def test_every_plot_has_a_curtain_that_is_open_at_the_end() -> None:
     root = parse(document([GATHER, SLOW], "Waterfall"))
     groups = [group.get("clip-path") for group in root.iter(f"{SVG}g") if group.get("clip-path")]
     curtains = {f"url(#{clip.get('id')})": clip for clip in root.iter(f"{SVG}clipPath")}

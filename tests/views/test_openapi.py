@@ -1,4 +1,4 @@
-"""The API's description, compared with what the handler really answers."""
+"""The API's description, compared with the handler's replies."""
 
 import json
 import re
@@ -27,10 +27,10 @@ API = yaml.safe_load(Path(pages.__file__).with_name("openapi.yaml").read_text(en
 PARAMETERS = API["components"]["parameters"]
 SCHEMAS = API["components"]["schemas"]
 FORBIDDEN = answers.text(403, "Forbidden")
-MARGIN_SECONDS = 2.0  # of an invocation, that nothing is fetched in
-TIME = re.compile(r" *\d+\.\d+")  # or a speed-up; nothing else in a reply has a decimal point
+MARGIN_SECONDS = 2.0  # an invocation with only this much time fetches nothing
+TIME = re.compile(r" *\d+\.\d+")  # or a speed-up: nothing else in a reply has a decimal point
 
-# A value for each field that a query may have.
+# A value for each field of a query.
 VALUES = {
     "range": "1",
     "strategy": "gather",
@@ -41,7 +41,7 @@ VALUES = {
 
 
 def resolve(node: Any) -> Any:
-    """Return the node that a reference leads to, and any other node itself."""
+    """Return the target of a node's reference, or the node itself if it has none."""
     if "$ref" not in node:
         return node
     found = API
@@ -60,9 +60,9 @@ def described_replies(path: str) -> dict[int, Any]:
 
 
 def members(schema: Any) -> set[str]:
-    """Return the members that an object may have.
+    """Return the members that a schema describes, including those of its parts.
 
-    Schemas do not say that it has no others, because some of them are parts of others.
+    `additionalProperties` cannot rule out other members in schemas that are parts of others.
     """
     schema = resolve(schema)
     names = set(schema.get("properties", {}))
@@ -72,7 +72,7 @@ def members(schema: Any) -> set[str]:
 
 
 def check_members(value: Mapping[str, Any], name: str, *, optional: Iterable[str] = ()) -> None:
-    """Check that a value has every member of a schema but the optional ones, and no other."""
+    """Check that a value has all members of a schema except the optional ones, and no others."""
     schema = SCHEMAS[name]
     assert value.keys() == members(schema).difference(optional)
     assert value.keys() == set(schema["required"])
@@ -82,7 +82,8 @@ def test_the_description_is_openapi() -> None:
     validate(API)
 
 
-# Of a schema; an unquoted comma in a description makes a keyword of what follows it.
+# The keywords of schemas. In YAML's flow style, an unquoted comma in a description would turn the
+# text after it into a keyword.
 KEYWORDS = {
     *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
     *("items", "maxLength", "maximum", "minLength", "minimum", "pattern", "properties", "required"),
@@ -91,7 +92,7 @@ KEYWORDS = {
 
 
 def all_schemas() -> list[dict[str, Any]]:
-    """Return every schema of the description, and those that are parts of others."""
+    """Return all schemas of the description, including nested ones."""
     found = []
     others = [*PARAMETERS.values(), *API["components"]["headers"].values()]
     nodes = [*SCHEMAS.values(), *(one["schema"] for one in others)]
@@ -107,35 +108,35 @@ def all_schemas() -> list[dict[str, Any]]:
     return found
 
 
-def test_a_schema_has_known_keywords_and_no_other() -> None:
+def test_a_schema_has_only_known_keywords() -> None:
     for schema in all_schemas():
         assert schema.keys() <= KEYWORDS, schema
 
 
 def test_a_schema_has_either_parts_or_properties() -> None:
-    """Generators of clients drop the properties beside the parts."""
+    """Client generators drop properties that stand next to parts."""
     for schema in all_schemas():
         assert not ({"allOf", "anyOf"} & schema.keys() and "properties" in schema), schema
 
 
 def test_server_security_and_licence_are_described() -> None:
-    """Redocly's lint asks for them."""
+    """Redocly's linter requires them."""
     assert [server["url"] for server in API["servers"]] == ["/"]
     assert API["security"] == [{}, {"iam": []}]
     assert API["components"]["securitySchemes"].keys() == {"iam"}
     assert API["info"]["license"]["identifier"] == "MIT"
 
 
-def test_every_path_is_described_and_no_other() -> None:
+def test_exactly_the_served_paths_are_described() -> None:
     assert list(API["paths"]) == PATHS.split(", ")
 
 
-def test_the_page_for_people_is_made_from_the_description() -> None:
+def test_the_documentation_page_is_up_to_date_with_the_description() -> None:
     assert docs.PAGE.read_text(encoding="utf-8") == docs.made(), "make docs"
 
 
 def described_examples() -> Iterator[tuple[str, Any, Any]]:
-    """Yield each example with its media type and its schema."""
+    """Yield each example, with its media type and schema."""
     for response in API["components"]["responses"].values():
         for media_type, content in response.get("content", {}).items():
             for example in content.get("examples", {}).values():
@@ -143,7 +144,7 @@ def described_examples() -> Iterator[tuple[str, Any, Any]]:
 
 
 @pytest.mark.parametrize(("media_type", "schema", "example"), [*described_examples()])
-def test_every_example_is_the_reply_to_its_request_but_for_the_times(
+def test_every_example_is_the_reply_to_its_request_except_for_times(
     handle: Handle, media_type: str, schema: Any, example: Any
 ) -> None:
     check_schema(example["value"], schema)
@@ -155,11 +156,11 @@ def test_every_example_is_the_reply_to_its_request_but_for_the_times(
     assert TIME.sub("", reply["body"]) == TIME.sub("", text)
 
 
-def test_what_paths_have_in_common_is_described_once() -> None:
+def test_what_paths_share_is_described_once() -> None:
     page = docs.made()
     for text in ("The caller already has the names", "none of the names in time", "<dt>fresh</dt>"):
         assert page.count(text) == 1
-    assert 'As for <a href="#getNames">GET /pokemon</a>' in page
+    assert 'See <a href="#getNames">GET /pokemon</a>' in page
 
 
 @pytest.mark.parametrize("url_path", ["/", "/prod"])
@@ -169,7 +170,23 @@ def test_links_within_the_page_stay_within_it(url_path: str) -> None:
     assert '<a href="#getNames">' in page
 
 
-def test_every_field_is_described_and_no_other(load_app: LoadApp) -> None:
+@pytest.mark.parametrize(
+    ("url_path", "root"),
+    [
+        ("/", ""),
+        ("/prod", "./prod/"),
+        ("/prod/", ""),
+        ("/base/v1", "./v1/"),
+        ("/<p>", "./&lt;p&gt;/"),
+    ],
+)
+def test_links_to_other_pages_start_at_the_root_of_the_api(url_path: str, root: str) -> None:
+    page = pages.documentation(url_path)
+    assert f'<a href="{root}pokemon/151">' in page
+    assert pages.ROOT not in page
+
+
+def test_exactly_the_accepted_fields_are_described(load_app: LoadApp) -> None:
     assert {*FIELDS, "strategies"} == VALUES.keys()
     app = load_app()
     for path, operations in API["paths"].items():
@@ -182,7 +199,7 @@ def test_every_field_is_described_and_no_other(load_app: LoadApp) -> None:
             if reply["statusCode"] != HTTPStatus.BAD_REQUEST:
                 accepted.add(field)
         if path in {"/", "/openapi.yaml"}:
-            accepted = set()  # they ignore every field
+            accepted = set()  # these ignore all fields
         assert described == accepted, path
 
 
@@ -192,16 +209,16 @@ def test_the_default_ranges_are_described() -> None:
     assert PARAMETERS["raceRange"]["example"] == DEFAULT_RACE_RANGE
 
 
-def test_every_strategy_is_described_and_no_other() -> None:
+def test_exactly_the_existing_strategies_are_described() -> None:
     assert PARAMETERS["strategy"]["schema"]["enum"] == list(STRATEGIES)
     assert SCHEMAS["Report"]["properties"]["strategy"]["enum"] == list(STRATEGIES)
 
 
-def test_every_reason_is_described_and_no_other() -> None:
+def test_exactly_the_existing_reasons_are_described() -> None:
     assert SCHEMAS["Failure"]["properties"]["reason"]["enum"] == list(get_args(Reason))
 
 
-def test_every_status_is_described_and_no_other() -> None:
+def test_exactly_the_statuses_in_the_code_are_described() -> None:
     code = Path(responses.__file__).read_text(encoding="utf-8")
     in_code = {HTTPStatus[name] for name in re.findall(r"HTTPStatus\.([A-Z_]+)", code)}
     described: set[int] = set()
@@ -224,7 +241,7 @@ def test_every_status_is_described_and_no_other() -> None:
         (504, None, {"seconds": MARGIN_SECONDS}),
     ],
 )
-def test_every_reply_is_as_described(
+def test_every_reply_matches_its_description(
     pokeapi: PokeAPI,
     load_app: LoadApp,
     status: int,
@@ -278,7 +295,7 @@ def check_body(reply: dict[str, Any], described: dict[str, Any]) -> None:
             assert body.keys() <= members(schema)
 
 
-def test_every_member_of_a_report_and_its_parts_is_described_and_no_other(
+def test_exactly_the_members_of_a_report_and_its_parts_are_described(
     pokeapi: PokeAPI, handle: Handle
 ) -> None:
     pokeapi.answers = {PokeAPI.LIST: FORBIDDEN, 2: FORBIDDEN}
@@ -290,7 +307,7 @@ def test_every_member_of_a_report_and_its_parts_is_described_and_no_other(
     assert race[0].keys() == members(SCHEMAS["RaceEntry"]) - {"trace"}
 
 
-def test_every_member_of_a_trace_is_described_and_no_other(handle: Handle) -> None:
+def test_exactly_the_members_of_a_trace_are_described(handle: Handle) -> None:
     report = json.loads(handle(http_event("/pokemon", range="1-2", trace="true"))["body"])
     check_schema(report, SCHEMAS["Report"])
     check_members(report["trace"][0], "Attempt")

@@ -1,4 +1,4 @@
-"""The pages of a race."""
+"""The page of a race."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ HOSTILE = "\"'><script>alert(1)</script>&amp;"
 
 
 class Page(Picture):
-    """The same of a page."""
+    """A page in __snapshots__."""
 
     file_extension = "html"
 
 
 class Tags(HTMLParser):
-    """Every tag with its attributes, and all text outside of the style."""
+    """The tags of a page with their attributes, and all text outside the style."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def report(
 
 
 def without_style(page: str) -> str:
-    """Return a page without the style that stands in files of its own."""
+    """Return a page without its style, which is in separate files."""
     return re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
@@ -70,7 +70,7 @@ def test_the_page_shows_totals_speed_ups_and_names() -> None:
     assert "syncone by one, blocking2.5 s1.0x3" in tags.text
 
 
-def test_the_result_comes_first_and_in_what_others_show_of_the_page() -> None:
+def test_the_result_comes_first_and_in_previews_of_the_page() -> None:
     found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
     html = pages.race({}, "", [report("gather", *found), report("sync", *found, total_ms=2500)])
     tags = Tags(html)
@@ -78,7 +78,7 @@ def test_the_result_comes_first_and_in_what_others_show_of_the_page() -> None:
     metas = {meta.get("name") or meta.get("property"): meta for meta in tags.all("meta")}
     assert f"<title>{result}</title>" in html
     assert metas["og:title"]["content"] == result
-    times = "3 names in 0.10 s by gather, 3 names in 2.5 s by sync"
+    times = "3 names in 0.10 s with gather, 3 names in 2.5 s with sync"
     description = f"Names of Pokémon from PokeAPI: {times}."
     assert metas["description"]["content"] == description
     assert metas["og:description"]["content"] == description
@@ -86,14 +86,14 @@ def test_the_result_comes_first_and_in_what_others_show_of_the_page() -> None:
     assert names.index("h1") < names.index("figure") < names.index("form")
 
 
-def test_a_strategy_that_is_cut_off_says_so_and_its_rivals_are_faster_at_least() -> None:
+def test_a_strategy_that_is_cut_off_says_so_and_speed_ups_over_it_are_lower_bounds() -> None:
     found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
     late = [Failure(number, "deadline", None, 0, "no time was left") for number in (2, 3)]
     reports = [report("gather", *found), report("sync", found[0], *late, total_ms=2500)]
     tags = Tags(pages.race({}, "", reports))
     assert "gatherall at once0.10 s75xat least3" in tags.text
-    assert "syncone by one, blocking2.5 s1.0x1 of 3time was up" in tags.text
-    assert "2-3 by sync: deadlineno time was left" in tags.text
+    assert "syncone by one, blocking2.5 s1.0x1 of 3out of time" in tags.text
+    assert "2-3 with sync: deadlineno time was left" in tags.text
 
 
 def test_a_strategy_without_names_has_no_speed_up() -> None:
@@ -103,34 +103,34 @@ def test_a_strategy_without_names_has_no_speed_up() -> None:
     assert "gatherall at once100 msnone0 of 3" in tags.text
 
 
-def test_without_sync_there_is_no_column_of_speed_ups() -> None:
+def test_without_sync_there_is_no_speed_up_column() -> None:
     tags = Tags(pages.race({}, "", [report("gather", Found(1, "mew"))]))
     assert "StrategyTimeNames" in tags.text
     assert "gatherall at once100 ms1" in tags.text
 
 
-def test_numbers_that_failed_alike_are_together_until_there_are_too_many() -> None:
+def test_numbers_that_failed_for_the_same_reason_are_grouped_up_to_a_limit() -> None:
     alike = [Failure(number, "bad_status", 500, 1, HOSTILE) for number in range(1, 31)]
     others = [Failure(number, "bad_body", 200, 1, f"byte {number}") for number in range(31, 61)]
     reports = [report("gather", *alike, *others)]
-    tags = Tags(pages.race({}, "PokeAPI gave none of the names", reports))
-    assert f"1-30 by gather: bad status{HOSTILE}" in tags.text
-    assert "31 by gather: bad bodybyte 31" in tags.text
+    tags = Tags(pages.race({}, "PokeAPI returned none of the names", reports))
+    assert f"1-30 with gather: bad status{HOSTILE}" in tags.text
+    assert "31 with gather: bad bodybyte 31" in tags.text
     assert "and 11 more" in tags.text
 
 
 @pytest.mark.parametrize(("count", "last"), [(20, "byte 20"), (21, "and 1 more")])
-def test_as_many_failures_are_listed_as_there_is_room_for(count: int, last: str) -> None:
+def test_at_most_20_groups_of_failures_are_listed(count: int, last: str) -> None:
     failures = [
         Failure(number, "bad_body", 200, 1, f"byte {number}") for number in range(1, count + 1)
     ]
-    tags = Tags(pages.race({}, "PokeAPI gave none of the names", [report("gather", *failures)]))
+    tags = Tags(pages.race({}, "PokeAPI returned none of the names", [report("gather", *failures)]))
     assert last in tags.text
     assert "and 0 more" not in tags.text
 
 
 @pytest.mark.parametrize("strategies", [["sequential", "sync"], list(STRATEGIES)])
-def test_where_both_strategies_go_one_at_a_time_the_page_says_what_they_show(
+def test_if_both_sequential_strategies_race_the_page_explains_their_likeness(
     strategies: list[str],
 ) -> None:
     reports = [report(strategy, Found(1, "mew")) for strategy in strategies]
@@ -143,7 +143,7 @@ def test_a_race_without_names_has_no_picture() -> None:
     tags = Tags(pages.race({}, "no Pokémon has any of these numbers", [report("gather", failure)]))
     assert not tags.all("svg")
     assert "No names" in tags.text
-    assert "1026 by gather: not foundNot Found" in tags.text
+    assert "1026 with gather: not foundNot Found" in tags.text
     assert not any(item.get("aria-invalid") for item in tags.all("input"))
 
 
@@ -175,7 +175,7 @@ def test_every_value_is_escaped() -> None:
         assert tags.text.count(HOSTILE) == 2
 
 
-def test_a_message_is_announced_and_tied_to_the_field() -> None:
+def test_a_message_is_announced_and_linked_to_the_field() -> None:
     tags = Tags(pages.race({"range": "x"}, "range: got 'x'", []))
     assert "range: got 'x'" in tags.text
     (alert,) = [attributes for _, attributes in tags.tags if attributes.get("role") == "alert"]
@@ -183,7 +183,7 @@ def test_a_message_is_announced_and_tied_to_the_field() -> None:
     assert text["aria-describedby"] == alert["id"]
 
 
-def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
+def test_the_policy_allows_only_the_pages_own_style() -> None:
     html = pages.race({}, "", [report("gather", Found(1, "mew")), report("index")])
     (style,) = re.findall("<style>(.*?)</style>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -200,7 +200,7 @@ def test_the_policy_allows_its_own_style_and_nothing_else() -> None:
         assert tag == "a" or "href" not in attributes
 
 
-def test_in_a_file_the_links_and_the_form_lead_to_a_server() -> None:
+def test_in_a_file_the_links_and_the_form_point_to_a_server() -> None:
     server = "http://127.0.0.1:3000/"
     query = {"range": "1-3", "strategies": "gather", "trace": "true"}
     tags = Tags(pages.race(query, "", [report("gather", Found(1, "mew"))], server))
@@ -214,7 +214,7 @@ def test_in_a_file_the_links_and_the_form_lead_to_a_server() -> None:
 
 
 def test_the_whole_page_of_a_race(snapshot: SnapshotAssertion) -> None:
-    """Show whatever the page of a race can have. When it changes, look at the stored one."""
+    """The page shows everything that a race can have. Look at the stored page when it changes."""
     expression = "1-50"
     numbers = range(1, 51)
     found = [Found(number, f"name-{number}") for number in numbers]

@@ -1,4 +1,4 @@
-"""The same as a picture."""
+"""The waterfall as a picture."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
@@ -18,7 +18,7 @@ SLOW = staircase(10, 500.0)
 
 
 class Picture(SingleFileSnapshotExtension):
-    """A picture stored in __snapshots__, anew by `make test ARGS='FILE --snapshot-update'`."""
+    """A picture in __snapshots__. `make test ARGS='FILE --snapshot-update'` stores it again."""
 
     file_extension = "svg"
     _write_mode = WriteMode.TEXT
@@ -41,12 +41,12 @@ def texts_of(root: ET.Element) -> list[str | None]:
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (150, 150), (151, 76), (1351, 136)])
-def test_a_row_for_each_number_or_group_of_numbers(count: int, rows: int) -> None:
+def test_each_number_or_group_of_numbers_has_a_row(count: int, rows: int) -> None:
     root = parse(document([staircase(count)], "Waterfall"))
     assert len(rows_of(root)) == rows
 
 
-def test_lanes_share_the_rows_and_the_space_between_them() -> None:
+def test_lanes_and_the_gaps_between_them_share_the_rows() -> None:
     root = parse(document([staircase(64)] * 4, "Waterfall"))
     assert len(rows_of(root)) == 4 * 16  # groups of 4, because 21 rows are a seventh of 150
 
@@ -75,7 +75,7 @@ def test_the_legend_has_every_phase() -> None:
     assert texts[2:6] == ["queued", "failed", "waiting for the response", "downloading"]
 
 
-def test_it_says_what_it_shows_to_those_who_cannot_see_it() -> None:
+def test_it_describes_itself_in_words() -> None:
     root = parse(document([ONE, RETRIED], "Two lanes"))
     assert root.get("role") == "img"
     assert root.get("aria-labelledby") == "title"
@@ -99,7 +99,7 @@ def test_the_axis_is_in_seconds_or_milliseconds(lane: Lane, expected: list[str])
     assert texts_of(parse(document([lane], "Waterfall")))[-len(expected) :] == expected
 
 
-def test_a_lane_that_is_a_sliver_is_magnified() -> None:
+def test_a_sliver_is_magnified() -> None:
     root = parse(document([GATHER, SLOW], "Waterfall"))
     assert len(rows_of(root)) == 2 + 2 + 10
     assert "magnified 66 times" in texts_of(root)
@@ -111,8 +111,10 @@ def test_a_lane_that_is_a_sliver_is_magnified() -> None:
     "lane",
     [
         staircase(10, 200.0),
-        staircase(2, 2500.0 / 6),  # just as long as makes no sliver
-        Lane("index", [attempt(None, 0.0, 0.0, 50.0, 60.0)], 60.0),  # a bar says no more magnified
+        staircase(2, 2500.0 / 6),  # just too long for a sliver
+        Lane(
+            "index", [attempt(None, 0.0, 0.0, 50.0, 60.0)], 60.0
+        ),  # magnified, a single bar would show no more
     ],
 )
 def test_no_other_lane_is_magnified(lane: Lane) -> None:
@@ -120,7 +122,7 @@ def test_no_other_lane_is_magnified(lane: Lane) -> None:
     assert root.find(f".//{SVG}rect[@class='inset']") is None
 
 
-def test_in_a_page_it_has_the_pages_style_and_a_link_that_plays_it_again() -> None:
+def test_inline_it_uses_the_style_of_the_page_and_has_a_replay_link() -> None:
     drawn = inline([ONE], "Waterfall", "race")
     root = parse(drawn)
     assert "<style" not in drawn
@@ -131,23 +133,23 @@ def test_in_a_page_it_has_the_pages_style_and_a_link_that_plays_it_again() -> No
     assert again.get("href") == "#race"
     picture = root.find("g[@role='img']")
     assert picture is not None
-    assert picture.find(".//a") is None  # what is in a picture cannot be reached by keyboard
+    assert picture.find(".//a") is None  # the keyboard cannot reach the inside of an image
 
 
-def test_alone_it_has_its_own_style_and_size() -> None:
+def test_a_document_has_its_own_style_and_size() -> None:
     root = parse(document([ONE], "Waterfall"))
     assert root.find(f"{SVG}style") is not None
     assert root.get("width") == "1000"
 
 
 def test_the_whole_picture(snapshot: SnapshotAssertion) -> None:
-    """Draw whatever a picture can have. When it changes, look at the stored one."""
+    """The picture has everything that it can have. Look at the stored picture when it changes."""
     crowded = Lane("gather: all at once", staircase(80).attempts, 70.0, "80 requests")
     mixed = Lane(
         "index: one <b>request</b>", [*ONE.attempts, *RETRIED.attempts], 79.0, "3 requests"
     )
     nothing = Lane("sync: one by one", [], 0.0, "cut off after 0 names")
-    drawn = document([GATHER, crowded, mixed, nothing, SLOW], "66 times faster: 2 < 10 names")
+    drawn = document([GATHER, crowded, mixed, nothing, SLOW], "66 times faster", "2 < 10 names")
     assert drawn == snapshot(extension_class=Picture)
 
 

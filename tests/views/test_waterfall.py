@@ -1,4 +1,4 @@
-"""What each request waited for, as rows and bars of text."""
+"""The rows and bars of the waterfall, drawn as text."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ TIMES = st.floats(0, 30_000)
 
 
 def attempt(number: int | None, *times: float | None, attempt: int = 1) -> Attempt:
-    """Return an attempt of the times when it was ready, sent, began and ended.
+    """Return an attempt. Its times are when it was ready, sent, began to be answered and ended.
 
-    Where the response never began, it failed.
+    If the response never began, the attempt failed.
     """
     ready, start, first_byte, end = times
     assert ready is not None
@@ -27,7 +27,7 @@ def attempt(number: int | None, *times: float | None, attempt: int = 1) -> Attem
 
 
 def staircase(count: int, step: float = 1.0) -> Lane:
-    """Return a lane of requests one after another, each of so many milliseconds."""
+    """Return a lane of requests sent one after another; each takes `step` milliseconds."""
     attempts = []
     for index in range(count):
         start = index * step
@@ -82,20 +82,20 @@ def test_all_attempts_for_a_number_share_a_row() -> None:
 @pytest.mark.parametrize(
     ("count", "rows", "last"), [(1, 1, "1"), (24, 24, "24"), (150, 22, "148"), (1351, 24, "1312")]
 )
-def test_rows_become_groups_where_there_are_too_many(count: int, rows: int, last: str) -> None:
+def test_too_many_rows_are_grouped(count: int, rows: int, last: str) -> None:
     _, *drawn, _, _ = text([staircase(count)]).splitlines()
     assert len(drawn) == rows
     assert drawn[-1].split()[0] == last
 
 
-def test_rows_are_in_the_order_in_which_they_were_ready() -> None:
+def test_rows_are_in_the_order_in_which_their_requests_were_ready() -> None:
     late = attempt(1, 5.0, 8.0, 8.5, 9.0)
     early = attempt(2, 5.0, 6.0, 6.5, 7.0)
     rows = Lane("gather", [late, early], 9.0).rows(10)
     assert [row[0].number for row in rows] == [2, 1]
 
 
-def test_a_group_shows_what_most_do_and_any_that_fails() -> None:
+def test_a_group_shows_what_most_requests_do_and_every_failure() -> None:
     attempts = [attempt(number, 0.0, 0.0, 39.0, 78.0) for number in range(1, 40)]
     attempts.append(attempt(40, 0.0, 58.5, None, 78.0))
     _, row, *_ = text([Lane("gather", attempts, 78.0)], width=42, max_rows=1).splitlines()
@@ -120,7 +120,7 @@ def test_a_long_axis_is_in_seconds() -> None:
     assert axis.split() == ["0", "0.5", "1", "1.5", "2", "2.5", "s"]
 
 
-def test_a_tick_that_would_touch_the_last_one_is_left_out() -> None:
+def test_a_tick_that_would_touch_the_last_one_is_omitted() -> None:
     lane = Lane("gather", [attempt(1_000_000, 0.0, 0.0, 1.0, 999.0)], 999.0)
     *_, axis, _ = text([lane], width=35).splitlines()
     assert axis.split() == ["0", "500", "ms"]
@@ -136,15 +136,15 @@ def test_every_waterfall_fits_80_columns(lanes: Sequence[Lane]) -> None:
 def test_a_lane_without_attempts() -> None:
     lines = text([Lane("gather", [], 0.0)]).splitlines()
     assert lines[0] == "gather, 0.000 ms"
-    assert lines[-2].split() == ["0", "1", "ms"]  # an axis has at least a millisecond
+    assert lines[-2].split() == ["0", "1", "ms"]  # an axis is at least 1 ms long
 
 
-def test_an_axis_has_as_many_ticks_as_there_is_room_for() -> None:
+def test_an_axis_has_as_many_ticks_as_fit() -> None:
     assert ticks(60.0, 6) == [0, 10, 20, 30, 40, 50, 60]
     assert ticks(61.0, 6) == [0, 20, 40, 60]
 
 
-def test_an_attempt_has_failed_from_its_start_even_if_its_response_began() -> None:
+def test_a_failed_attempt_is_drawn_as_failed_from_its_start_even_if_the_response_began() -> None:
     unavailable = Attempt(
         1, 1, ok=False, ready_ms=0, start_ms=0, first_byte_ms=5, end_ms=9, bytes=9
     )

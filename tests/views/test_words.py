@@ -1,4 +1,4 @@
-"""How times, counts and the result of a race are put."""
+"""The wording of durations, counts and the result of a race."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.conftest import make_request
 def report(
     strategy: str, total_ms: float, names: int = 150, of: int = 150, reason: Reason = "deadline"
 ) -> Report:
-    """Return a report of so many names, and of failures for the other numbers."""
+    """Return a report with that many names, and failures for the other numbers."""
     found = [Found(number, "mew") for number in range(1, names + 1)]
     failures = [Failure(number, reason, None, 1, "") for number in range(names + 1, of + 1)]
     request = make_request(range=f"1-{of}", strategy=strategy)
@@ -35,7 +35,7 @@ def report(
         (1_234_000, 1_234_000, "1,234 s"),
     ],
 )
-def test_a_time_is_in_the_unit_of_its_span(
+def test_a_duration_is_in_the_unit_of_its_span(
     milliseconds: float, span_ms: float, expected: str
 ) -> None:
     assert words.format_duration(milliseconds, span_ms) == expected
@@ -102,25 +102,25 @@ SYNC = report("sync", 7800)
         ),
         (
             [FAST, report("index", 51, 149, reason="not_found")],
-            "149 of 150 names in 51 ms by index: 150 names in 240 ms by gather",
+            "149 of 150 names in 51 ms with index: 150 names in 240 ms with gather",
         ),
         (
             [report("sequential", 7900), SYNC, report("index", 51)],
             (
-                "150 names in 0.051 s by index: "
-                "150 names in 7.8 s by sync, 150 names in 7.9 s by sequential"
+                "150 names in 0.051 s with index: "
+                "150 names in 7.8 s with sync, 150 names in 7.9 s with sequential"
             ),
         ),
-        ([SYNC], "150 names in 7.8 s by sync"),
-        ([report("gather", 20, names=0), SYNC], "150 names in 7.8 s by sync"),
+        ([SYNC], "150 names in 7.8 s with sync"),
+        ([report("gather", 20, names=0), SYNC], "150 names in 7.8 s with sync"),
         ([report("gather", 20, names=0)], "No names"),
     ],
 )
 def test_the_headline_is_the_result(reports: list[Report], expected: str) -> None:
-    assert words.headline(reports) == expected
+    assert words.one_line(*words.headline(reports)) == expected
 
 
-def test_a_line_for_each_strategy() -> None:
+def test_each_strategy_has_a_line() -> None:
     reports = [
         report("gather", 445),
         report("sequential", 8800, names=85),
@@ -129,8 +129,8 @@ def test_a_line_for_each_strategy() -> None:
     ]
     assert list(words.race_lines(reports)) == [
         "gather       0.45 s   at least 35x  150 names",
-        "sequential    8.8 s           1.0x  85 of 150 names, then its time was up",
-        "sync          8.9 s           1.0x  86 of 150 names, then its time was up",
+        "sequential    8.8 s           1.0x  85 of 150 names, then time ran out",
+        "sync          8.9 s           1.0x  86 of 150 names, then time ran out",
         "index         6.6 s                 0 of 150 names",
     ]
 
@@ -147,8 +147,8 @@ def test_without_sync_no_line_has_a_speed_up() -> None:
         (report("gather", 7800, names=75), "cut off after 75 of 150 names, 0.50x sync"),
     ],
 )
-def test_a_lane_says_what_its_strategy_does_and_what_came_of_it(rival: Report, note: str) -> None:
-    gather, sync = lanes_of([rival, SYNC])
+def test_a_lane_says_what_its_strategy_does_and_how_it_did(rival: Report, note: str) -> None:
+    gather, sync = lanes_of(standings([rival, SYNC]))
     assert gather.title == "gather: all at once"
     assert gather.note == note
     assert sync.note == "0 requests"
@@ -158,10 +158,10 @@ def test_a_lane_says_how_many_requests_were_retried() -> None:
     attempts = [Attempt(1, number, number == 3, 0.0, 0.0, None, 1.0, 0) for number in (1, 2, 3)]
     fetched = Fetched([Found(1, "mew")], attempts, 10.0)
     request = make_request(range="1", strategy="gather")
-    (lane,) = lanes_of([Report(request, fetched)])
+    (lane,) = lanes_of(standings([Report(request, fetched)]))
     assert lane.note == "3 requests, 2 retried"
 
 
-def test_a_speed_up_that_is_unknown_is_nothing() -> None:
+def test_an_unknown_speed_up_is_an_empty_string() -> None:
     (standing,) = standings([FAST])
     assert words.format_speedup(standing) == ""

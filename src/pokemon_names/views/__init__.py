@@ -1,4 +1,4 @@
-"""What people see: the race in words, as a picture and as a page; the documentation.
+"""The texts, pictures and pages for people: races and the documentation.
 
-It may import `report`, `model` and `ranges`.
+This package may import `report`, `model` and `ranges`.
 """

@@ -1,14 +1,15 @@
-"""How the picture of a race moves: in the time that the requests took, and without a script.
+"""The animation of a race's picture: it lasts as long as the requests did, and needs no script.
 
-A curtain opens over all lanes at the pace of the time axis, so that each bar grows as its request
-went on. It is SMIL, because its duration would need a style of its own in CSS. But SMIL's clock may
-run from the request for the page on, and a race takes longer than its picture. So the picture
-appears by a CSS animation, which begins once it is there, and all else begins with that. Who wants
-no motion has no such animation, and sees the picture as it is in the end.
+A curtain opens over all lanes at the pace of the time axis, so each bar grows as its request
+progressed. The animation is SMIL, because CSS would need a separate style for each duration. But
+SMIL's clock may start when the page is requested, and running the race takes longer than playing
+it: the animation would be over before anyone sees it. So the picture fades in with a CSS animation,
+which starts when the picture is on the screen, and SMIL starts with that. With reduced motion there
+is no CSS animation, so the picture shows its final state.
 """
 
-PICTURE = "picture"  # the id of what appears
-AGAIN = "again"  # the id of the link that plays it again
+PICTURE = "picture"  # the id of the element that fades in
+AGAIN = "again"  # the id of the link that replays the animation
 
 
 def curtain(name: str, left: float, width: float, duration_ms: float) -> str:
@@ -19,18 +20,18 @@ def curtain(name: str, left: float, width: float, duration_ms: float) -> str:
 
 
 def visibility(value: str, duration_ms: float) -> str:
-    """Return what makes an element visible or hidden until that time."""
+    """Return an animation that shows or hides an element for the duration."""
     return f'<set attributeName="visibility" to="{value}" {_timing(duration_ms)}/>'
 
 
 def animate(attribute: str, start: str, end: str, duration_ms: float) -> str:
-    """Return what moves an attribute from one value to another."""
+    """Return an animation of an attribute from one value to another."""
     values = f'from="{start}" to="{end}"'
     timing = _timing(duration_ms)
     return f'<animate attributeName="{attribute}" {values} {timing} fill="freeze"/>'
 
 
 def _timing(duration_ms: float) -> str:
-    """Return when an animation runs: as the picture appears, and with each click on its link."""
+    """Return the timing of an animation: it starts as the picture fades in, and at each click."""
     milliseconds = max(1, round(duration_ms))
     return f'begin="{PICTURE}.animationstart;{AGAIN}.click" dur="{milliseconds}ms"'

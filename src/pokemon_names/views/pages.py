@@ -1,10 +1,13 @@
-"""The pages for browsers: plain HTML that loads nothing else, and whose policy allows nothing."""
+"""The pages for browsers: plain HTML that loads nothing.
+
+The Content-Security-Policy allows nothing except the page's own style and form.
+"""
 
 import hashlib
 import re
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -20,29 +23,32 @@ from pokemon_names.views.words import (
     format_duration,
     headline,
     longest_ms,
+    one_line,
     plural,
     times,
     two_digits,
 )
 
-MAX_FAILURES = 20  # that are shown
+MAX_FAILURES = 20  # on a page
+ROOT = "{root}"  # a placeholder in documentation.html for the path to the API's root
 
 _FOLDER = Path(__file__).parent
 _DOCUMENTATION = _FOLDER / "documentation.html"
 _STYLE = svg.STYLE + (_FOLDER / "style.css").read_text(encoding="utf-8")
 
 _UNIT = re.compile(r"(?<=[0-9]) (?=m?s\b)")
+_TITLE = "The names of Pokémon"
 _QUESTION = "All at once, or one after another?"
 _DESCRIPTION = "The names of a range of Pokémon from PokeAPI, all at once or one after another."
 _INTRODUCTION = (
-    "The names of the same Pokémon from PokeAPI, by one strategy after another, none of them from "
-    "a cache."
+    '<p class="dim">The strategies take turns fetching the names of the same Pokémon from PokeAPI, '
+    "without a cache.</p>\n"
 )
 _CAPTION = (
-    "A row is a number, or several where there are many. The time of a strategy begins with its "
+    "Each row is one number, or several if there are many. Each strategy's time starts with its "
     "own first request."
 )
-_SPEEDUPS = "Speed-ups are over <code>sync</code>, by the time that each name took."
+_SPEEDUPS = "Speed-ups compare the time per name with that of <code>sync</code>."
 _POINT = (
     "<code>sequential</code> and <code>sync</code> look alike, and that is the point: "
     "<code>await</code> in a loop waits for each response before it sends the next request, just "
@@ -51,7 +57,7 @@ _POINT = (
 
 
 def _headers(style: str) -> dict[str, str]:
-    """Return the headers of a page or a picture with its own style, and with nothing else."""
+    """Return the headers of a page or a picture that has one style and loads nothing."""
     digest = hashlib.sha256(style.encode()).digest()
     return {
         "Content-Security-Policy": (
@@ -70,54 +76,54 @@ def race(query: Mapping[str, str], message: str, reports: Sequence[Report], root
     """Return the page of a race.
 
     Args:
-        query: What the caller asked for; the form shows it again.
-        message: What is wrong, or nothing.
-        reports: One of each strategy that raced, none for a bad request.
-        root: What its links and its form begin with, where the page is not at the API's root.
+        query: The caller's query, which the form repeats.
+        message: What is wrong, or an empty string.
+        reports: One for each strategy that raced; none for a bad request.
+        root: The prefix of its links and its form, if the page is not at the API's root.
     """
     form = _form(query, message, reports, root)
     if not reports:
-        return _document(_QUESTION, _DESCRIPTION, f'<p class="dim">{_INTRODUCTION}</p>\n{form}\n')
-    table = "".join(_table(reports))
-    failures = "".join(_failures(reports))
+        return _document(_QUESTION, _DESCRIPTION, [_heading(_QUESTION), _INTRODUCTION, form])
+    result, details = headline(reports)
+    title = one_line(result, details)
+    span_ms = longest_ms(reports)
+    entries = standings(reports)
+    table = _table(entries, span_ms)
+    failures = _failures(reports)
     if message:
-        body = f"{form}\n{failures}{table}"
+        content = [form, *failures, *table]
     else:
-        picture = "".join(_picture(query, reports, root))
-        names = "".join(_names(reports))
-        body = f"{picture}{table}{form}\n{names}{failures}"
-    description = f"Names of Pokémon from PokeAPI: {', '.join(times(reports))}."
-    return _document(headline(reports), description, body)
+        picture = svg.inline(lanes_of(entries), title, "race")
+        remarks = _remarks(query, reports, root)
+        content = [*_figure(picture), *remarks, *table, form, *_names(reports), *failures]
+    description = f"Names of Pokémon from PokeAPI: {', '.join(times(reports, span_ms))}."
+    return _document(title, description, [_heading(result, details), *content])
 
 
 def race_picture(reports: Sequence[Report]) -> str:
-    """Return the picture of a race, as a document of its own."""
-    return svg.document(lanes_of(reports), headline(reports))
+    """Return the picture of a race as a document of its own."""
+    return svg.document(lanes_of(standings(reports)), *headline(reports))
 
 
 def documentation(url_path: str) -> str:
-    """Return the page that describes the API; `make docs` makes it of openapi.yaml.
+    """Return the page that describes the API; `make docs` generates its template.
 
-    Its links are relative, so that a stage or a base path stays before them. Without a slash at the
-    end of the page's path, as in `/prod`, they begin with its last segment. Links within the page
-    stay as they are.
+    Links are relative, so they also work below a stage or a base path. If the page's own path has
+    no slash at the end, as in `/prod`, a browser would drop its last segment, so the links repeat
+    that segment.
     """
-    body = _DOCUMENTATION.read_text(encoding="utf-8")
-    last_segment = escape(url_path.rpartition("/")[2])
+    root = ""
+    last_segment = url_path.rpartition("/")[2]
     if last_segment:
-        prefix = f'href="./{last_segment}/'
-        body = body.replace('href="', prefix).replace(f"{prefix}#", 'href="#')
-    return _document("The names of Pokémon", _DESCRIPTION, body)
+        root = f"./{escape(last_segment)}/"
+    template = _DOCUMENTATION.read_text(encoding="utf-8")
+    return _document(_TITLE, _DESCRIPTION, [_heading(_TITLE), template.replace(ROOT, root)])
 
 
-def _document(title: str, description: str, body: str) -> str:
+def _document(title: str, description: str, content: Iterable[str]) -> str:
+    main = "".join(content)
     title = escape(title)
     description = escape(description)
-    heading = _UNIT.sub("&nbsp;", title)
-    result, colon, details = heading.partition(": ")
-    if colon:
-        result = f'<strong>{result}<span class="hidden">: </span></strong>'
-        heading = f"{result}<small>{details}</small>"
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -133,37 +139,46 @@ def _document(title: str, description: str, body: str) -> str:
 </head>
 <body>
 <main>
-<h1>{heading}</h1>
-{body}</main>
+{main}</main>
 </body>
 </html>
 """
 
 
+def _heading(result: str, details: str = "") -> str:
+    """Return the heading of a page, in which no line breaks between a number and its unit."""
+    content = _UNIT.sub("&nbsp;", escape(result))
+    if details:
+        small = _UNIT.sub("&nbsp;", escape(details))
+        content = f'<strong>{content}<span class="hidden">: </span></strong><small>{small}</small>'
+    return f"<h1>{content}</h1>\n"
+
+
 def _form(query: Mapping[str, str], message: str, reports: Sequence[Report], root: str) -> str:
     """Return the form for another race.
 
-    Without a root it has no action, so that the path of a stage or a proxy stays as it is.
+    Without a root it has no action, so it submits to the page's own path, which may contain a stage
+    or a proxy's prefix.
     """
-    action = ""
-    if root:
-        action = f' action="{escape(root)}race"'
-    alert = ""
-    invalid = ""
-    if message:
-        alert = f'<p class="alert" id="message" role="alert">{escape(message)}</p>'
-        if not reports:
-            invalid = ' aria-invalid="true" aria-describedby="message"'
+    action = f' action="{escape(root)}race"' if root else ""
+    invalid = ' aria-invalid="true" aria-describedby="message"' if message and not reports else ""
     value = escape(query.get("range", DEFAULT_RACE_RANGE))
     attributes = f'name="range" value="{value}" autocomplete="off" spellcheck="false"{invalid}'
     choices = "".join(_choices(query))
-    return f"""{alert}
+    return f"""{_alert(message)}
 <form{action}>
 <div class="field"><label for="range">Numbers</label>
 <input type="text" id="range" {attributes}></div>
 <fieldset><legend>Strategies</legend><div class="choices">{choices}</div></fieldset>
 <button>Race</button>
-</form>"""
+</form>
+"""
+
+
+def _alert(message: str) -> str:
+    if not message:
+        return ""
+    return f'<p class="alert" id="message" role="alert">{escape(message)}</p>'
 
 
 def _choices(query: Mapping[str, str]) -> Iterator[str]:
@@ -175,13 +190,15 @@ def _choices(query: Mapping[str, str]) -> Iterator[str]:
         yield f"<label>{box} {strategy}</label>"
 
 
-def _picture(query: Mapping[str, str], reports: Sequence[Report], root: str) -> Iterator[str]:
-    picture = svg.inline(lanes_of(reports), headline(reports), "race")
-    links = ", ".join(_links(query, reports[0].request.range, root))
-    yield f'<p class="dim">{_INTRODUCTION}</p>\n<figure id="race">\n{picture}\n'
+def _figure(picture: str) -> Iterator[str]:
+    yield f'{_INTRODUCTION}<figure id="race">\n{picture}\n'
     yield f'<figcaption class="dim">{_CAPTION}</figcaption>\n</figure>\n'
+
+
+def _remarks(query: Mapping[str, str], reports: Sequence[Report], root: str) -> Iterator[str]:
     if {"sequential", "sync"} <= {report.request.strategy for report in reports}:
         yield f"<p>{_POINT}</p>\n"
+    links = ", ".join(_links(query, reports[0].request.range, root))
     yield f"<p>{links}</p>\n"
 
 
@@ -191,7 +208,7 @@ def _links(query: Mapping[str, str], expression: str, root: str) -> Iterator[str
     if "strategies" in query:
         race["strategies"] = query["strategies"]
     links = {
-        f"race.svg?{urlencode(race)}": "Another race, as a picture",
+        f"race.svg?{urlencode(race)}": "Another race as a picture",
         f"pokemon?{urlencode(names)}": "these names as JSON",
         "./": "how to call the API",
     }
@@ -199,8 +216,7 @@ def _links(query: Mapping[str, str], expression: str, root: str) -> Iterator[str
         yield f'<a href="{escape(root + path)}">{text}</a>'
 
 
-def _table(reports: Sequence[Report]) -> Iterator[str]:
-    entries = standings(reports)
+def _table(entries: Sequence[Standing], span_ms: float) -> Iterator[str]:
     heads = ["Strategy", "Time", "Names"]
     caption = "Result"
     has_speedups = any(entry.speedup for entry in entries)
@@ -211,7 +227,6 @@ def _table(reports: Sequence[Report]) -> Iterator[str]:
     for head in heads:
         yield f'<th scope="col">{head}</th>'
     yield "</tr></thead>\n<tbody>\n"
-    span_ms = longest_ms(reports)
     for entry in entries:
         strategy = entry.report.request.strategy
         duration = format_duration(entry.report.fetched.total_ms, span_ms)
@@ -237,12 +252,12 @@ def _count(report: Report) -> str:
     if report.failures:
         count += f" of {len(report.request.numbers):,}"
     if report.cut_off:
-        count += "<small>time was up</small>"
+        count += "<small>out of time</small>"
     return count
 
 
 def _names(reports: Sequence[Report]) -> Iterator[str]:
-    """Yield the names once: they are the same by every strategy, but for what failed."""
+    """Yield the names once; all strategies return the same names, except for failures."""
     best = max(reports, key=lambda report: len(report.names))
     count = len(best.names)
     yield f'<h2>{plural(count, "name")}</h2>\n<ol class="names">'
@@ -253,20 +268,20 @@ def _names(reports: Sequence[Report]) -> Iterator[str]:
 
 
 def _failures(reports: Sequence[Report]) -> Iterator[str]:
-    """Yield the numbers without a name: those that failed alike are together."""
-    alike: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    """Yield the numbers that failed, grouped by strategy and cause."""
+    groups: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     for report in reports:
         strategy = report.request.strategy
         for failure in report.failures:
-            alike[strategy, failure.reason, failure.detail].append(failure.number)
-    if not alike:
+            groups[strategy, failure.reason, failure.detail].append(failure.number)
+    if not groups:
         return
-    yield "<h2>Without a name</h2>\n<ul>\n"
-    for (strategy, reason, detail), numbers in islice(alike.items(), MAX_FAILURES):
+    yield "<h2>Failed numbers</h2>\n<ul>\n"
+    for (strategy, reason, detail), numbers in islice(groups.items(), MAX_FAILURES):
         words = reason.replace("_", " ")
-        yield f"<li>{format_range(numbers)} by {strategy}: {words}"
+        yield f"<li>{format_range(numbers)} with {strategy}: {words}"
         yield f"<small>{escape(detail)}</small></li>\n"
-    more = len(alike) - MAX_FAILURES
+    more = len(groups) - MAX_FAILURES
     if more > 0:
         yield f"<li>and {more:,} more</li>\n"
     yield "</ul>\n"

@@ -1,7 +1,8 @@
-"""When each HTTP request waited for what: the rows, bars and ticks that svg.py draws.
+"""The waterfall as data: the rows, bars and ticks that svg.py draws.
 
-A row is one number with all its attempts. Where there are more numbers than rows it is several, and
-shows what most of them were doing at the time, but a failed attempt as soon as there is one.
+It shows what each HTTP request waited for, and when. A row holds all attempts for one number. If
+there are more numbers than rows, a row holds several numbers; it shows what most of their attempts
+were doing at each moment, but if any of them fails, it shows the failure.
 """
 
 import math
@@ -13,30 +14,22 @@ from typing import NamedTuple
 import msgspec
 
 from pokemon_names.model import Attempt
-from pokemon_names.report import Report, Standing, standings
+from pokemon_names.report import Standing
 from pokemon_names.views.words import ABOUT, format_names, format_speedup, plural
 
 Row = Sequence[Attempt]
 
-
-class Phase(msgspec.Struct, frozen=True):
-    """A phase of an attempt, and the share of a row's height that its bar has."""
-
-    label: str
-    height: float
-
-
-# Heights tell the phases apart as colours do.
+# The phases of an attempt, with their labels.
 PHASES = {
-    "queued": Phase("queued", 0.2),
-    "waiting": Phase("waiting for the response", 0.6),
-    "downloading": Phase("downloading", 0.9),
-    "failed": Phase("failed", 0.9),
+    "queued": "queued",
+    "waiting": "waiting for the response",
+    "downloading": "downloading",
+    "failed": "failed",
 }
 
 
 class Bar(NamedTuple):
-    """A phase from one column to another."""
+    """A phase, and the columns where it starts and ends."""
 
     phase: str
     start: int
@@ -44,7 +37,7 @@ class Bar(NamedTuple):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """What one strategy did, and what is to be said of it."""
+    """The attempts of one strategy, with a title and a note about the result."""
 
     title: str
     attempts: Sequence[Attempt]
@@ -52,7 +45,7 @@ class Lane(msgspec.Struct, frozen=True):
     note: str = ""
 
     def rows(self, max_rows: int) -> list[Row]:
-        """Return at most so many rows, in the order in which their first attempts were ready."""
+        """Return at most `max_rows` rows, in the order in which their first attempts were ready."""
         numbers: defaultdict[int | None, list[Attempt]] = defaultdict(list)
         for attempt in sorted(self.attempts, key=_readiness):
             numbers[attempt.number].append(attempt)
@@ -62,10 +55,10 @@ class Lane(msgspec.Struct, frozen=True):
         return [list(chain(*rows[start : start + group_size])) for start in starts]
 
 
-def lanes_of(reports: Sequence[Report]) -> list[Lane]:
-    """Return a lane for each strategy of a race, or of any other report."""
+def lanes_of(standings: Sequence[Standing]) -> list[Lane]:
+    """Return a lane for each strategy."""
     lanes = []
-    for standing in standings(reports):
+    for standing in standings:
         report = standing.report
         strategy = report.request.strategy
         fetched = report.fetched
@@ -75,7 +68,7 @@ def lanes_of(reports: Sequence[Report]) -> list[Lane]:
 
 
 def span_of(lanes: Sequence[Lane]) -> float:
-    """Return the milliseconds until the last lane has ended, at least one."""
+    """Return when the last lane ends, in milliseconds; at least 1, so an axis has a length."""
     span_ms = 1.0
     for lane in lanes:
         ends = [attempt.end_ms for attempt in lane.attempts]
@@ -84,15 +77,15 @@ def span_of(lanes: Sequence[Lane]) -> float:
 
 
 def scale_of(span_ms: float, columns: int) -> float:
-    """Return the columns of a millisecond.
+    """Return the number of columns per millisecond.
 
-    The last column is for what ends with the span and takes no time.
+    One column is left over for an attempt that takes no time at the end of the span.
     """
     return (columns - 1) / span_ms
 
 
 def ticks(span_ms: float, max_ticks: int) -> list[int]:
-    """Return round milliseconds from 0 to the span: 1, 2 or 5 times a power of ten apart."""
+    """Return round milliseconds from 0 to the span; their step is 1, 2 or 5 times 10^n."""
     step = 1
     factors = cycle([2, 2.5, 2])
     while span_ms / step > max_ticks:
@@ -101,9 +94,10 @@ def ticks(span_ms: float, max_ticks: int) -> list[int]:
 
 
 def bars(row: Row, scale: float) -> Iterator[Bar]:
-    """Yield what a row shows, from left to right.
+    """Yield the bars of a row, from left to right.
 
-    It is a sweep line: how many attempts are in each phase changes only where one starts or ends.
+    This is a sweep-line algorithm: the number of attempts in each phase changes only at columns
+    where a phase starts or ends.
     """
     changes: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for attempt in row:
@@ -121,7 +115,7 @@ def bars(row: Row, scale: float) -> Iterator[Bar]:
 
 
 def label(row: Row) -> str:
-    """Return a row's name, which is its first number."""
+    """Return the label of a row: its first number."""
     if row[0].number is None:
         return "all"
     return str(row[0].number)
@@ -132,7 +126,7 @@ def _readiness(attempt: Attempt) -> tuple[float, float]:
 
 
 def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
-    """Yield an attempt's phases: at least one column, however short it was."""
+    """Yield the phases of an attempt, which has at least one column even if it took no time."""
     start = round(attempt.start_ms * scale)
     end = max(round(attempt.end_ms * scale), start + 1)
     yield Bar("queued", round(attempt.ready_ms * scale), start)
@@ -145,7 +139,7 @@ def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
 
 
 def _note(standing: Standing) -> str:
-    """Return what came of a strategy's requests, short enough for a phone."""
+    """Return the result of a strategy, short enough for a phone."""
     report = standing.report
     retries = sum(attempt.ordinal > 1 for attempt in report.fetched.attempts)
     speedup = format_speedup(standing)

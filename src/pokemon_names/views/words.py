@@ -1,10 +1,10 @@
-"""Times, counts and the result of a race, as people read them."""
+"""Durations, counts and the result of a race, formatted for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pokemon_names.report import Report, Standing, compare, standings
 
-# What each strategy does, short enough for a phone.
+# How each strategy sends its requests, short enough for a phone.
 ABOUT = {
     "gather": "all at once",
     "sequential": "one after another",
@@ -16,20 +16,20 @@ _MS_PER_SECOND = 1000
 
 
 def format_duration(milliseconds: float, span_ms: float) -> str:
-    """Return a time, in the unit of the span that it is part of."""
+    """Return a duration in the unit of the span that it belongs to."""
     unit, unit_ms = unit_of(span_ms)
     return f"{two_digits(milliseconds / unit_ms)} {unit}"
 
 
 def unit_of(span_ms: float) -> tuple[str, int]:
-    """Return the unit of a span, and how many milliseconds it has."""
+    """Return the unit for a span, and the milliseconds per unit."""
     if round(span_ms) >= _MS_PER_SECOND:
         return "s", _MS_PER_SECOND
     return "ms", 1
 
 
 def two_digits(value: float) -> str:
-    """Return a number with two digits that matter, and with no more than three decimals."""
+    """Return a number with two significant digits, and at most three decimals."""
     for limit, decimals in ((9.95, 0), (0.995, 1), (0.0995, 2)):  # 9.96 is 10, and not 10.0
         if value >= limit:
             return f"{value:,.{decimals}f}"
@@ -37,14 +37,14 @@ def two_digits(value: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return how many there are of something."""
+    """Return a count with its noun."""
     if count == 1:
         return f"1 {noun}"
     return f"{count:,} {noun}s"
 
 
 def format_names(report: Report) -> str:
-    """Return how many names came, and where some are missing, of how many."""
+    """Return the number of names, and if some are missing, out of how many."""
     count = len(report.names)
     if not report.failures:
         return plural(count, "name")
@@ -52,7 +52,7 @@ def format_names(report: Report) -> str:
 
 
 def format_speedup(standing: Standing) -> str:
-    """Return how many times faster than `sync` a strategy was, nothing where that is unknown."""
+    """Return the speed-up over `sync`, or an empty string if it is unknown."""
     if standing.speedup is None:
         return ""
     text = f"{two_digits(standing.speedup)}x"
@@ -62,36 +62,44 @@ def format_speedup(standing: Standing) -> str:
 
 
 def longest_ms(reports: Sequence[Report]) -> float:
-    """Return how long the slowest of the strategies took."""
+    """Return how long the slowest strategy took."""
     return max(report.fetched.total_ms for report in reports)
 
 
-def headline(reports: Sequence[Report]) -> str:
-    """Return the result of a race in a line: `gather` against one request after another."""
+def headline(reports: Sequence[Report]) -> tuple[str, str]:
+    """Return the result of a race, and its details if there are any.
+
+    The result compares `gather` with one request after another. If either has no names, the result
+    is the fastest strategy, and the details are the others.
+    """
     by_strategy = {report.request.strategy: report for report in reports if report.names}
     gather = by_strategy.get("gather")
     slow = by_strategy.get("sync") or by_strategy.get("sequential")
     if gather and slow:
         return _comparison(gather, slow)
     if not by_strategy:
-        return "No names"
+        return "No names", ""
     fastest_first = sorted(by_strategy.values(), key=lambda report: report.fetched.total_ms)
-    fastest, *others = times(fastest_first)
-    if not others:
-        return fastest
-    return f"{fastest}: {', '.join(others)}"
+    fastest, *others = times(fastest_first, longest_ms(fastest_first))
+    return fastest, ", ".join(others)
 
 
-def times(reports: Sequence[Report]) -> Iterator[str]:
-    """Yield how long each strategy took for its names."""
-    span_ms = longest_ms(reports)
+def one_line(result: str, details: str) -> str:
+    """Return a headline as one line."""
+    if not details:
+        return result
+    return f"{result}: {details}"
+
+
+def times(reports: Iterable[Report], span_ms: float) -> Iterator[str]:
+    """Yield how many names each strategy returned, and in what time."""
     for report in reports:
         duration = format_duration(report.fetched.total_ms, span_ms)
-        yield f"{format_names(report)} in {duration} by {report.request.strategy}"
+        yield f"{format_names(report)} in {duration} with {report.request.strategy}"
 
 
 def race_lines(reports: Sequence[Report]) -> Iterator[str]:
-    """Yield a line for each strategy: its time, its speed-up and its names."""
+    """Yield a line for each strategy: its time, its speed-up and its number of names."""
     span_ms = longest_ms(reports)
     for standing in standings(reports):
         report = standing.report
@@ -99,11 +107,11 @@ def race_lines(reports: Sequence[Report]) -> Iterator[str]:
         speedup = format_speedup(standing)
         names = format_names(report)
         if report.cut_off:
-            names += ", then its time was up"
+            names += ", then time ran out"
         yield f"{report.request.strategy:<10} {duration:>8} {speedup:>14}  {names}"
 
 
-def _comparison(gather: Report, slow: Report) -> str:
+def _comparison(gather: Report, slow: Report) -> tuple[str, str]:
     span_ms = longest_ms([gather, slow])
     at_once = format_duration(gather.fetched.total_ms, span_ms)
     in_turn = format_duration(slow.fetched.total_ms, span_ms)
@@ -116,4 +124,4 @@ def _comparison(gather: Report, slow: Report) -> str:
     names = format_names(gather)
     if slow.cut_off or len(gather.names) != len(slow.names):
         in_turn = f"{format_names(slow)} in {in_turn}"
-    return f"{result}: {names} in {at_once} at once, {in_turn} one after another"
+    return result, f"{names} in {at_once} at once, {in_turn} one after another"
