@@ -82,7 +82,7 @@ def test_without_the_list_a_404_is_not_found_and_says_why_there_is_no_list(
     app = load_app()
     vars(app)["policy"] = msgspec.structs.replace(app.policy, straggler_timeout=0.0)
     (failure,) = app.handler({"range": "1-2,1026"}, Context())["failures"]
-    reason = "the list of all Pokémon could not be fetched: no answer came while others did"
+    reason = "the list of all Pokémon could not be fetched: no response, although others got one"
     assert failure["reason"] == "not_found"
     assert failure["detail"] == f"Not Found; {reason}"
 
@@ -124,7 +124,7 @@ def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) ->
     app = load_app(MAX_CONCURRENCY="2", MAX_NUMBERS="10")
     assert app.handler({"range": "1-10"}, Context())["count"] == 10
     assert pokeapi.most_in_flight == 2
-    with pytest.raises(InvalidRequest, match="11 numbers, at most 10"):
+    with pytest.raises(InvalidRequest, match="11 numbers; the maximum is 10"):
         app.handler({"range": "1-11"}, Context())
 
 

@@ -106,7 +106,7 @@ async def test_fetched_names_are_returned_and_all_other_numbers_fail(  # noqa: P
     if strategy == "index":
         attempts = {1: 1, 2: 1, 3: 1}
     failures = [
-        Failure(number, "deadline", None, attempts, "no time was left")
+        Failure(number, "deadline", None, attempts, "ran out of time")
         for number, attempts in attempts.items()
     ]
     assert fetched.results == [BULBASAUR, *failures][-3:]
@@ -158,7 +158,7 @@ async def test_the_failure_quotes_the_last_error_before_the_deadline(
     answer = answers.first(answers.status(503), then=hang)
     pokeapi.answers = {1: answer, PokeAPI.LIST: answer}
     fetched = await fetch_range(clients, seconds=100, range="1", strategy=strategy)
-    detail = "no time was left, after: 503 Service Unavailable"
+    detail = "ran out of time; last error: 503 Service Unavailable"
     assert fetched.results == [Failure(1, "deadline", None, 2, detail)]
 
 
@@ -169,7 +169,9 @@ async def test_a_slow_number_does_not_delay_the_others(
     pokeapi.answers = {2: slow, PokeAPI.LIST: slow}
     policy = msgspec.structs.replace(QUICK, straggler_timeout=0.05)
     fetched = await fetch_range(clients, policy=policy, range="1-3")
-    timed_out = Failure(2, "timeout", None, attempts=1, detail="no answer came while others did")
+    timed_out = Failure(
+        2, "timeout", None, attempts=1, detail="no response, although others got one"
+    )
     assert fetched.results == [BULBASAUR, timed_out, VENUSAUR]
 
 
@@ -197,7 +199,7 @@ def test_the_errors_of_other_numbers_do_not_end_a_slow_one() -> None:
     )
     assert fetched.results == [
         Failure(1, "bad_status", 503, attempts=1, detail="Service Unavailable"),
-        Failure(2, "timeout", None, attempts=1, detail="no answer came while others did"),
+        Failure(2, "timeout", None, attempts=1, detail="no response, although others got one"),
     ]
 
 
@@ -252,7 +254,7 @@ async def test_time_while_the_environment_is_frozen_does_not_count(
 @both_clients
 async def test_without_any_time_nothing_is_sent(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     fetched = await fetch_range(url, seconds=0, range="1-3", strategy=strategy)
-    detail = "no time was left"
+    detail = "ran out of time"
     assert fetched.results == [
         Failure(number, "deadline", None, attempts=0, detail=detail) for number in (1, 2, 3)
     ]
@@ -361,7 +363,7 @@ def invoke_on_time(
         if request.strategy not in slow:
             return Fetched([BULBASAUR], [], 1.0)
         now = deadline
-        return Fetched([Failure(1, "deadline", None, 1, "no time was left")], [], 1.0)
+        return Fetched([Failure(1, "deadline", None, 1, "ran out of time")], [], 1.0)
 
     monkeypatch.setattr(app, "fetch", fetch)
     monkeypatch.setattr(app, "time", SimpleNamespace(monotonic=lambda: now))

@@ -85,7 +85,7 @@ def test_the_message_for_a_bad_range_shows_it_and_what_is_allowed(expression: st
         ),
         (
             {"range": "1-2000"},
-            f"range: got '1-2000', allowed: {RANGES} (2,000 numbers, at most 1,500)",
+            f"range: got '1-2000', allowed: {RANGES} (2,000 numbers; the maximum is 1,500)",
         ),
     ],
 )

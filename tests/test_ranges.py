@@ -59,10 +59,10 @@ def test_any_other_text_is_a_value_error_with_a_message(text: str) -> None:
     [
         ("5-1", "5-1 is descending: write 1-5"),
         ("1-3,007-5", "7-5 is descending: write 5-7"),
-        ("1-2000", "2,000 numbers, at most 1,500"),
-        ("1-1000,3001-4000", "2,000 numbers, at most 1,500"),
-        ("1-999999999", "999,999,999 numbers, at most 1,500"),
-        ("1," * 10_000 + "1", "20,001 characters, at most 20,000"),
+        ("1-2000", "2,000 numbers; the maximum is 1,500"),
+        ("1-1000,3001-4000", "2,000 numbers; the maximum is 1,500"),
+        ("1-999999999", "999,999,999 numbers; the maximum is 1,500"),
+        ("1," * 10_000 + "1", "20,001 characters; the maximum is 20,000"),
         ("1-x", f"'1-x' is {NEITHER}"),
         ("x" * 99, f"'{'x' * 40}' is {NEITHER}"),
     ],
@@ -75,7 +75,7 @@ def test_an_error_says_what_to_write(expression: str, message: str) -> None:
 
 @pytest.mark.parametrize("expression", ["1-11", "1-5,10-15", "1-10,10", "1," * 10 + "1"])
 def test_more_numbers_than_allowed(expression: str) -> None:
-    with pytest.raises(ValueError, match=r"numbers, at most 10$"):
+    with pytest.raises(ValueError, match=r"numbers; the maximum is 10$"):
         parse_range(expression, max_numbers=10)
 
 

@@ -8,7 +8,7 @@ from tests.conftest import make_request
 
 BULBASAUR = Found(1, "bulbasaur")
 NOT_FOUND = Failure(1026, "not_found", 404, attempts=1, detail="Not Found")
-LATE = Failure(2, "deadline", None, attempts=0, detail="no time was left")
+LATE = Failure(2, "deadline", None, attempts=0, detail="ran out of time")
 
 
 def make_attempt(ordinal: int) -> Attempt:

@@ -1,4 +1,4 @@
-"""The environment variables, and what may be in them."""
+"""The environment variables, and the values they may have."""
 
 import math
 import os
@@ -12,11 +12,11 @@ from pokemon_names.settings import InvalidSetting, Settings, check_certificates,
 from tests.conftest import load
 
 URLS = (
-    "a URL with http or https and a host, without a query, a fragment or white space, such as "
+    "an http or https URL with a host, but without a query, fragment or white space, such as "
     "https://pokeapi.co/api/v2"
 )
-FILES = "a readable file of certificates in PEM format"
-FOLDERS = "folders with files of certificates in PEM format"
+FILES = "a readable file of PEM certificates"
+FOLDERS = "folders with files of PEM certificates"
 NONSENSE = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
 
 
@@ -43,7 +43,7 @@ def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
         "https://pokeapi.co/a\u00a0b",
     ],
 )
-def test_any_other_url_ends_the_init_and_the_message_says_what_to_write(
+def test_with_any_other_url_the_init_fails_and_says_what_to_write(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr("os.environ", {"POKEAPI_URL": url})
@@ -98,7 +98,7 @@ def test_no_certificates_are_needed() -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-file.pem", "", "empty.pem", "nonsense.pem", "cut.pem"])
-def test_a_file_without_certificates_ends_the_init(
+def test_without_certificates_in_the_file_the_init_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
@@ -112,7 +112,7 @@ def test_a_file_without_certificates_ends_the_init(
 
 
 @pytest.mark.parametrize("name", ["no-such-folder", "", "empty", "nonsense"])
-def test_a_folder_without_certificates_ends_the_init(
+def test_without_certificates_in_the_folder_the_init_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -127,7 +127,7 @@ def test_a_folder_without_certificates_ends_the_init(
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.usefixtures("authority")
-def test_what_is_missing_ends_the_init_even_if_the_other_variable_is_right(
+def test_if_one_variable_is_wrong_the_init_fails_even_if_the_other_is_right(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -192,7 +192,7 @@ def test_the_smallest_count_is_1(name: str) -> None:
 def test_any_other_count_is_refused(name: str, given: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment({name: given})
-    assert str(caught.value) == f"{name}: got {given!r}, allowed: a whole number from 1"
+    assert str(caught.value) == f"{name}: got {given!r}, allowed: a whole number, 1 or more"
 
 
 @pytest.mark.parametrize("given", ["0.05", "0.5", "1", "50", "1e3"])
@@ -223,7 +223,10 @@ def test_seconds_are_a_number_from_0(given: str) -> None:
 def test_any_other_seconds_are_refused(given: str) -> None:
     with pytest.raises(InvalidSetting) as caught:
         Settings.from_environment({"CACHE_SECONDS": given})
-    assert str(caught.value) == f"CACHE_SECONDS: got {given!r}, allowed: seconds, from 0"
+    assert (
+        str(caught.value)
+        == f"CACHE_SECONDS: got {given!r}, allowed: a number of seconds, 0 or more"
+    )
 
 
 def test_sam_local_has_no_bucket_for_results() -> None:

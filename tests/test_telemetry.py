@@ -171,7 +171,7 @@ def test_a_log_line_stays_below_256_kb_whatever_fails(
     load_app: LoadApp, capsys: Capture, character: str
 ) -> None:
     failures = [
-        Failure(number, "bad_status", 503, 3, f"not sent, after: {character * 200}")
+        Failure(number, "bad_status", 503, 3, f"not sent; last error: {character * 200}")
         for number in range(1, 1501)
     ]
     telemetry = load_app(POWERTOOLS_LOG_LEVEL="DEBUG").telemetry

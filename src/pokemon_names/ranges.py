@@ -1,6 +1,6 @@
-"""Range expressions: numbers and ascending ranges with commas between, as in `1-151,10001-10010`.
+"""Range expressions: numbers and ascending ranges, separated by commas: `1-151,10001-10010`.
 
-Numbers keep the order in which they are written, and repeats are dropped, though they count.
+Numbers keep the order in which they are written. Repeats are dropped, but count towards the limit.
 """
 
 import re
@@ -16,26 +16,27 @@ _MAX_SHOWN = 40
 
 
 def parse_range(expression: str, max_numbers: int) -> tuple[int, ...]:
-    """Return the numbers of an expression, each once.
+    """Return the numbers of an expression, each of them once.
 
     Raises:
-        ValueError: It is no expression, or has too many numbers. The message says what to write.
+        ValueError: The expression is malformed or has too many numbers. The message says how to
+            correct it.
     """
     length = len(expression)
     if length > MAX_CHARACTERS:
-        raise ValueError(f"{length:,} characters, at most {MAX_CHARACTERS:,}")
+        raise ValueError(f"{length:,} characters; the maximum is {MAX_CHARACTERS:,}")
     parts: list[range] = []
     count = 0
     for part in expression.split(","):
         parts.append(_parse_part(part))
         count += len(parts[-1])
         if count > max_numbers:
-            raise ValueError(f"{count:,} numbers, at most {max_numbers:,}")
+            raise ValueError(f"{count:,} numbers; the maximum is {max_numbers:,}")
     return tuple(dict.fromkeys(chain.from_iterable(parts)))
 
 
 def format_range(numbers: Sequence[int]) -> str:
-    """Return the expression of some numbers in their order; there is at least one."""
+    """Return the expression for at least one number, in the order given."""
     parts = []
     first = numbers[0]
     last = first

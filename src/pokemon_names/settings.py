@@ -1,4 +1,7 @@
-"""The environment, checked at init: later, a mistake in it looks like a network that fails."""
+"""Settings from environment variables, validated at start-up.
+
+Found later, a mistake would look like a network failure.
+"""
 
 import math
 import os
@@ -14,26 +17,27 @@ from pyreqwest.exceptions import BuilderError
 from pyreqwest.http import Url
 
 _CERTIFICATES = {  # pyreqwest reads these variables itself
-    "SSL_CERT_FILE": "a readable file of certificates in PEM format",
-    "SSL_CERT_DIR": "folders with files of certificates in PEM format",
+    "SSL_CERT_FILE": "a readable file of PEM certificates",
+    "SSL_CERT_DIR": "folders with files of PEM certificates",
 }
 _URLS = (
-    "a URL with http or https and a host, without a query, a fragment or white space, such as "
+    "an http or https URL with a host, but without a query, fragment or white space, such as "
     "https://pokeapi.co/api/v2"
 )
 
 
 class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
-    """A mistake in the environment. The message names the variable, what it is and what to set."""
+    """A mistake in an environment variable. The message names it, its value, and what to set."""
 
     def __init__(self, name: str, given: str, allowed: str) -> None:
         super().__init__(f"{name}: got {given!r}, allowed: {allowed}")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment sets. `names_table` and `results_bucket` are None unless they are set.
+    """The settings of a deployment.
 
-    `max_requests_per_second` is infinite if there is no limit.
+    `names_table` and `results_bucket` are None if they are not set, and `max_requests_per_second`
+    is infinite if there is no limit.
     """
 
     service: str
@@ -51,15 +55,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings of an environment.
+        """Parse the environment variables; those that are absent take their defaults.
 
         Raises:
-            InvalidSetting: A variable has a value that is not allowed.
+            InvalidSetting: The value of a variable is not allowed.
         """
         check_certificates(environment)
         results_bucket = environment.get("RESULTS_BUCKET")
         if "AWS_SAM_LOCAL" in environment:
-            results_bucket = None  # its name would be the template's, and there is no such bucket
+            results_bucket = None  # it would be the name in the template, which no bucket has
         url = environment.get("POKEAPI_URL", "https://pokeapi.co/api/v2")
         max_numbers = _count(environment, "MAX_NUMBERS", 1500)
         return cls(
@@ -69,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             max_concurrency=_count(environment, "MAX_CONCURRENCY", 100),
             max_requests_per_second=_rate(environment, "MAX_REQUESTS_PER_SECOND"),
             max_numbers=max_numbers,
-            # By URL: 15 s at PokeAPI's 100 ms a request, of the 27 s that the caller leaves.
+            # 15 s at PokeAPI's 100 ms per request, of the 27 s that a caller by URL leaves.
             max_sequential_numbers=_count(environment, "MAX_SEQUENTIAL_NUMBERS", 150),
             max_body_bytes=_count(environment, "MAX_BODY_BYTES", 4_000_000),
             chunk_numbers=min(_count(environment, "CHUNK_NUMBERS", 500), max_numbers),
@@ -80,11 +84,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checked_url(name: str, given: str) -> str:
-    """Return a URL that requests can be sent to; raise InvalidSetting for any other."""
-    # Without what may be a password.
+    """Return the URL if requests can be sent to it; otherwise raise InvalidSetting."""
+    # Leave out what may be a password or a token.
     shown = "…" if "@" in given else re.sub(r"(?<=[?#]).*", "…", given, flags=re.DOTALL)
     try:
-        # httpx builds the requests, and pyreqwest sends them.
+        # httpx builds the requests and pyreqwest sends them, so both must accept the URL.
         urls = httpx.URL(given), Url(given)
     except (httpx.InvalidURL, ValueError):
         raise InvalidSetting(name, shown, _URLS) from None
@@ -95,9 +99,9 @@ def checked_url(name: str, given: str) -> str:
 
 
 def check_certificates(environment: Mapping[str, str]) -> None:
-    """Raise InvalidSetting if a variable names certificates, and there are none.
+    """Raise InvalidSetting if a variable names certificates that do not exist.
 
-    pyreqwest reads both variables itself, and is content with certificates in one of them.
+    pyreqwest reads both variables itself, but is content if it finds certificates by one of them.
     """
     given = {name: environment[name] for name in _CERTIFICATES if name in environment}
     for name, value in given.items():
@@ -123,13 +127,13 @@ def _name(environment: Mapping[str, str], name: str, default: str) -> str:
 def _count(environment: Mapping[str, str], name: str, default: int) -> int:
     given = environment.get(name, str(default))
     if not given.isdecimal() or int(given) < 1:
-        raise InvalidSetting(name, given, "a whole number from 1")
+        raise InvalidSetting(name, given, "a whole number, 1 or more")
     return int(given)
 
 
 def _rate(environment: Mapping[str, str], name: str) -> float:
     given = environment.get(name)
-    if not given:  # the default of the template's parameter
+    if not given:  # the template's parameter is empty by default
         return math.inf
     try:
         rate = float(given)
@@ -147,5 +151,5 @@ def _seconds(environment: Mapping[str, str], name: str, default: int) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
-        raise InvalidSetting(name, given, "seconds, from 0")
+        raise InvalidSetting(name, given, "a number of seconds, 0 or more")
     return seconds

@@ -11,11 +11,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from pokemon_names.model import Failure, InvalidRequest
 from pokemon_names.report import Outcome, Report, nearest_rank
 
-_MAX_LOGGED = 100  # numbers without a name in one line
-_MAX_TEXTS = 50  # errors in one line, of up to 3 KB each: CloudWatch cuts at 256 KB
+_MAX_LOGGED = 100  # failed numbers in one line
+_MAX_TEXTS = 50  # failures in one line, up to 3 KB each; CloudWatch truncates lines at 256 KB
 _MAX_VALUES = 100  # of a metric, in one line of the embedded metric format
 
-# ASCII: a caller may send a lone surrogate, which has no UTF-8, and the line would be lost.
+# ASCII, because a caller may send a lone surrogate. It cannot be encoded as UTF-8, and the line
+# would be lost.
 _to_json = partial(json.dumps, default=str, separators=(",", ":"))
 
 
@@ -32,12 +33,12 @@ class Telemetry:
         return bool(self.logger.get_current_keys()["cold_start"])
 
     def cache_error(self, error: Exception) -> None:
-        """Log and count an error of the cache, which costs no name."""
+        """Log and count an error of the cache. It never costs a name."""
         self.logger.warning("cache failed", extra={"error": repr(error)})
         self._metrics.add_metric("CacheFaults", MetricUnit.Count, 1)
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Log the outcome of every job, and print the metrics of every report."""
+        """Log the outcome of every job and print the metrics of every report."""
         for outcome in outcomes:
             if outcome.report:
                 self._log_report(outcome.report, outcome.key)
@@ -50,11 +51,11 @@ class Telemetry:
                 is_cold_start = False
 
     def log_reply(self, reply: Any) -> None:
-        """Log what was done for an event that fetches nothing."""
+        """Log the reply to an event that fetches nothing."""
         self.logger.info("done", extra={"reply": reply})
 
     def _log_report(self, report: Report, key: str | None) -> None:
-        """Log what a request returned, and under which key its report is stored."""
+        """Log a report and the key under which it is stored."""
         retryable = report.retryable[:_MAX_LOGGED]
         extra = {
             "report": report.summary,
@@ -67,7 +68,7 @@ class Telemetry:
             self.logger.debug("failures", extra={"failures": failures})
 
     def _log_error(self, error: Exception, key: str | None) -> None:
-        """Log why a request has no report, or why its report is not enough; count refusals."""
+        """Log why a request has no report, or an incomplete one, and count refusals."""
         message = "failed"
         if isinstance(error, InvalidRequest):
             message = "invalid request"
@@ -77,9 +78,10 @@ class Telemetry:
         self.logger.warning(message, extra=extra)
 
     def _measure(self, report: Report, *, is_cold_start: bool) -> None:
-        """Print the metrics of a report: by strategy those that an alarm or a widget reads so.
+        """Print the metrics of a report.
 
-        CloudWatch charges for each pair of a name and a strategy.
+        Only those that an alarm or a widget reads by strategy have that dimension, because
+        CloudWatch charges for every pair of a name and a strategy.
         """
         timing = report.timing
         self._add_request_times(report)
@@ -97,9 +99,10 @@ class Telemetry:
         self._metrics.flush_metrics()
 
     def _add_request_times(self, report: Report) -> None:
-        """Add how long the requests took: of more than a hundred, the hundred percentiles.
+        """Add how long the requests took, or the percentiles if there are more than a hundred.
 
-        `add_metric` formats all values of a metric each time: 15 ms for 1,025, but 1 for a hundred.
+        `add_metric` formats all values of a metric each time. That takes 15 ms in total for 1,025
+        values, and 1 ms for a hundred.
         """
         ascending_ms = sorted(report.request_ms)
         if len(ascending_ms) > _MAX_VALUES:

@@ -13,7 +13,7 @@ LIST = json.dumps({"results": list(map(list_entry, pokemon().values()))})
 
 
 def right(number: int) -> Answer:
-    """Return the answer that is right for a number, or for the LIST."""
+    """Return the right answer for a number, or for the LIST."""
     if number == PokeAPI.LIST:
         return answers.json(LIST)
     return answers.json(json.dumps({"id": number, "name": NAMES[number]}))

@@ -1,4 +1,4 @@
-"""Names in memory; test_dynamodb.py has the table behind it."""
+"""Names in memory. For the table behind it, see test_dynamodb.py."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ GONE = Failure(1, "not_found", 404, attempts=0, detail="known not to exist")
 
 
 class Clock:
-    """Epoch seconds that pass when a test says so."""
+    """Epoch seconds that pass only when a test changes them."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -53,8 +53,8 @@ def cache(clock: Clock) -> Cache:
 
 
 def list_without(number: int) -> Answer:
-    """Return the answer that is the list of all Pokémon but one."""
-    rest = [list_entry(one) for one in pokemon().values() if one.number != number]
+    """Return an answer with the list of all Pokémon except one."""
+    rest = [list_entry(other) for other in pokemon().values() if other.number != number]
     return answers.json(json.dumps({"results": rest}))
 
 
@@ -156,7 +156,7 @@ async def test_a_404_alone_is_remembered_for_five_minutes_at_most(
     assert (await fetch_range(url, cache=cache, range="1026")).results == [Found(1026, "new")]
 
 
-async def test_a_number_that_a_404_alone_denied_is_denied_longer_once_the_list_lacks_it(
+async def test_a_number_denied_only_by_a_404_is_denied_longer_once_the_list_lacks_it(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = NOT_FOUND
@@ -255,7 +255,7 @@ def absents(first: int, count: int) -> list[Result]:
 
 
 async def count_known(cache: Cache, first: int, count: int) -> int:
-    """Return how many of the numbers from the first one on have a fresh result."""
+    """Return how many of the `count` numbers from `first` on have a fresh result."""
     fresh, _ = await cache.load(range(first, first + count), monotonic() + 10)
     return len(fresh)
 
@@ -275,7 +275,7 @@ async def test_absent_numbers_are_bounded_and_the_oldest_are_forgotten_first(cac
     assert await count_known(cache, 11, MAX_ABSENT) == MAX_ABSENT
 
 
-async def test_names_and_absent_numbers_take_no_room_from_each_other(cache: Cache) -> None:
+async def test_names_and_absent_numbers_do_not_crowd_each_other_out(cache: Cache) -> None:
     await cache.save(founds(1, MAX_IN_MEMORY), is_listed=True)
     await cache.save(absents(10_001, MAX_ABSENT), is_listed=True)
     await cache.save(absents(20_001, 10), is_listed=False)
@@ -304,7 +304,7 @@ def test_a_warm_environment_knows_all_names_while_pokeapi_is_down(
     assert report["timing"]["requests"] == 0
 
 
-def test_a_warm_environment_knows_all_names_even_where_they_have_expired(
+def test_a_warm_environment_knows_all_names_even_if_they_have_expired(
     pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = load_app(CACHE_SECONDS="0")

@@ -1,4 +1,4 @@
-"""How PokeAPI really fails, by its users' reports, and that no name is lost which could be had."""
+"""How PokeAPI really fails, according to its users, and that it costs no name if there is a way."""
 
 import asyncio
 import email.utils
@@ -52,7 +52,7 @@ from tests.tools.simulation import Arrival
 BAD = [3, 6, 9]
 FIRST_TEN = [NAMES[number] for number in range(1, 11)]
 DOWN = answers.status(503)
-# Nothing but answers decides, and numbers that are hopeless without the list soon fail.
+# Only answers decide, and a number that is hopeless without the list fails soon.
 CALM = msgspec.structs.replace(
     QUICK,
     shared_retries=0,
@@ -62,12 +62,12 @@ CALM = msgspec.structs.replace(
     unreadable_timeout=60.0,
 )
 fuzz = pytest.mark.fuzz
-# They wait on the virtual clock. What `sync` does in a thread does not.
+# For tests on the virtual clock, which the threads of `sync` do not follow.
 on_one_thread = pytest.mark.parametrize("strategy", ["gather", "sequential"])
 
 
 def listed(fetched: Fetched) -> list[int]:
-    """Return the numbers for which no request succeeded, and which have names nevertheless."""
+    """Return the numbers that have names although none of their requests succeeded."""
     answered = {attempt.number for attempt in fetched.attempts if attempt.ok}
     found = [result.number for result in fetched.results if isinstance(result, Found)]
     return [number for number in found if number not in answered]
@@ -81,7 +81,7 @@ def details_of(fetched: Fetched) -> set[str]:
     return {failure.detail for failure in failures_of(fetched)}
 
 
-# One spelling of some URLs, or both, is wrong for good, and the list is right.
+# One spelling of some URLs, or both, fails for good, but the list is right.
 
 
 FINAL = {
@@ -110,7 +110,7 @@ async def test_a_final_answer_of_some_numbers_costs_one_request(
 @pytest.mark.parametrize(
     "wrong", [answers.short_gzip, answers.json('{"id": 1}')], ids=["half a stream", "no name"]
 )
-async def test_the_other_spelling_is_tried_where_a_body_cannot_be_read(
+async def test_the_other_spelling_is_tried_if_a_body_cannot_be_read(
     pokeapi: PokeAPI, url: str, strategy: str, wrong: answers.Answer
 ) -> None:
     for number in BAD:
@@ -122,7 +122,7 @@ async def test_the_other_spelling_is_tried_where_a_body_cannot_be_read(
 
 
 @both_clients
-async def test_the_list_is_asked_for_once(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+async def test_the_list_is_requested_once(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 9), answers.status(403))
     fetched = await fetch_range(url, policy=CALM, range="1-10", strategy=strategy)
     assert names_of(fetched) == FIRST_TEN
@@ -205,7 +205,7 @@ async def test_without_the_list_a_number_has_its_own_error(
     assert failed[1].attempts <= 2
 
 
-async def test_a_list_that_never_comes_costs_no_other_name(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_list_that_never_arrives_costs_no_other_name(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers = {PokeAPI.LIST: answers.hang, 3: answers.status(404)}
     policy = msgspec.structs.replace(CALM, straggler_timeout=0.05)
     fetched = await fetch_range(url, policy=policy, range="1-10")
@@ -224,13 +224,13 @@ async def test_an_api_without_a_list(
     (failure,) = failures_of(gathered)
     assert failure.reason == "not_found"
     assert failure.detail.endswith(
-        "the list of all Pokémon could not be fetched: this API has none"
+        "the list of all Pokémon could not be fetched: this API has no list"
     )
     indexed = await fetch_range(url, range="1", strategy="index")
-    assert indexed.results == [Failure(1, "bad_status", None, 0, "this API has none")]
+    assert indexed.results == [Failure(1, "bad_status", None, 0, "this API has no list")]
 
 
-# PokeAPI's own program.
+# A PokeAPI that somebody hosts.
 
 
 @every_strategy
@@ -279,10 +279,10 @@ async def test_as_many_failing_numbers_as_go_at_once_cost_no_other_name(
 
 
 @both_clients
-async def test_a_few_silent_numbers_are_soon_known_from_the_list(
+async def test_a_few_silent_numbers_soon_come_from_the_list(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    """A number that comes late, because the machine is busy, is known from there, too."""
+    """On a busy machine, other numbers may be late and come from the list, too."""
     pokeapi.answers = {number: right(number) for number in range(11)}
     pokeapi.answers |= {3: answers.hang, 6: answers.stuck, 9: answers.drip}
     clients = Clients(url, limits=Limits(read_timeout=60.0, total_timeout=60.0))
@@ -293,7 +293,7 @@ async def test_a_few_silent_numbers_are_soon_known_from_the_list(
 
 
 class Deaf(Clients):
-    """Clients whose second request for number 2 goes on when cancelled, and returns a name."""
+    """Clients whose second request for number 2 ignores its cancellation and returns a name."""
 
     def __init__(self, base_url: str) -> None:
         super().__init__(base_url)
@@ -310,7 +310,7 @@ class Deaf(Clients):
         return Answer(body="late")
 
 
-async def test_a_name_that_comes_after_the_lists_is_ignored(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_name_that_arrives_after_the_list_is_ignored(pokeapi: PokeAPI, url: str) -> None:
     clients = Deaf(url)
     pokeapi.answers = {1: answers.after(clients.is_sent, answers.status(404)), 2: DOWN}
     fetched = await fetch_range(clients, range="1-2")
@@ -318,13 +318,13 @@ async def test_a_name_that_comes_after_the_lists_is_ignored(pokeapi: PokeAPI, ur
     assert fetched.listed == 2
 
 
-# What all numbers suffer for a while.
+# Errors of all numbers for a while.
 
 
 @on_one_thread
 @pytest.mark.parametrize("error", [GARBLED, BUSY])
 @pytest.mark.parametrize("numbers", ["7", "1-150"])
-def test_a_storm_of_one_and_a_half_seconds_costs_time_alone(
+def test_a_storm_of_one_and_a_half_seconds_costs_only_time(
     strategy: str, error: GetError, numbers: str
 ) -> None:
     fetched = fetch_virtually(
@@ -335,7 +335,7 @@ def test_a_storm_of_one_and_a_half_seconds_costs_time_alone(
 
 
 @both_clients
-async def test_a_storm_of_pages_in_place_of_bodies(
+async def test_a_storm_of_pages_instead_of_bodies(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     page = answers.text(200, "<html>", "text/html")
@@ -346,10 +346,10 @@ async def test_a_storm_of_pages_in_place_of_bodies(
 
 
 @on_one_thread
-def test_bodies_that_can_never_be_read_end_it_soon(strategy: str) -> None:
+def test_if_no_body_can_ever_be_read_the_fetch_soon_ends(strategy: str) -> None:
     fetched = fetch_virtually(lambda _: GARBLED, range="1-150", strategy=strategy)
     reasons = Counter(failure.reason for failure in failures_of(fetched))
-    assert reasons["bad_body"] >= 149  # one by one, a last one may be in flight
+    assert reasons["bad_body"] >= 149  # one at a time, the last request may still be in flight
     assert reasons.total() == 150
     assert len(fetched.attempts) <= 500
     assert 3_000 <= fetched.total_ms < 3_500
@@ -368,7 +368,7 @@ def test_404_for_every_number_for_a_second(strategy: str) -> None:
 
 @on_one_thread
 def test_404_for_every_number_and_the_list_for_a_second(strategy: str) -> None:
-    """It is not remembered for long, because the list did not say it."""
+    """They are not remembered for long, because the list did not confirm them."""
     now = 1_000_000.0
     cache = Cache(604_800, clock=lambda: now)
     first = fetch_virtually(
@@ -397,7 +397,7 @@ async def test_random_faults_cost_no_name_without_the_list(
     assert names_of(fetched) == [NAMES[number] for number in range(1, 31)]
 
 
-def test_once_pokeapi_is_down_the_list_has_all_that_is_left() -> None:
+def test_once_pokeapi_is_down_the_list_settles_all_that_is_left() -> None:
     def answer(arrival: Arrival) -> GetError | None:
         if arrival.number == 1:
             return MISSING
@@ -414,7 +414,7 @@ def test_once_pokeapi_is_down_the_list_has_all_that_is_left() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sequential", "index"])
-def test_a_dead_pokeapi_is_given_up(strategy: str) -> None:
+def test_a_fetch_stops_waiting_for_a_dead_pokeapi(strategy: str) -> None:
     fetched = fetch_virtually(lambda _: BUSY, range="1-150", strategy=strategy)
     failures = failures_of(fetched)
     assert len(failures) == 150
@@ -422,19 +422,19 @@ def test_a_dead_pokeapi_is_given_up(strategy: str) -> None:
     assert len(fetched.attempts) <= 250
     assert 11_000 <= fetched.total_ms < 11_500
     unsent = {failure.detail for failure in failures if failure.attempts == 0}
-    assert unsent <= {"not sent, after: 503 Service Unavailable"}
+    assert unsent <= {"not sent; last error: 503 Service Unavailable"}
     assert unsent or strategy != "sequential"
 
 
-def test_while_names_come_there_is_no_silence() -> None:
+def test_while_names_arrive_there_is_no_silence() -> None:
     policy = Policy(silence_timeout=0.1)
     fetched = fetch_virtually(lambda _: None, policy=policy, range="1-20", strategy="sequential")
     assert failures_of(fetched) == []
     assert fetched.total_ms > 500
 
 
-def test_while_a_number_was_not_sent_there_are_no_stragglers() -> None:
-    """The last but one times out after ten seconds, and then comes from the list."""
+def test_while_a_number_has_not_been_sent_there_are_no_stragglers() -> None:
+    """The second to last number times out after ten seconds, and then comes from the list."""
     fetched = fetch_virtually(
         lambda arrival: SILENCE if arrival.number == 19 else None,
         policy=Policy(straggler_timeout=1.0, lag_timeout=60.0),
@@ -456,7 +456,7 @@ def test_a_tenth_of_the_numbers_are_stragglers(count: int, *, are_stragglers: bo
     )
     if are_stragglers:
         assert failures_of(fetched) == [
-            Failure(number, "timeout", None, 1, "no answer came while others did")
+            Failure(number, "timeout", None, 1, "no response, although others got one")
             for number in (1, 2)
         ]
         assert 1_000 <= fetched.total_ms < 1_500
@@ -464,7 +464,7 @@ def test_a_tenth_of_the_numbers_are_stragglers(count: int, *, are_stragglers: bo
         assert fetched.listed == min(count, 2)  # once their requests have timed out
 
 
-# What was promised.
+# The promises of Retry-After.
 
 
 @on_one_thread
@@ -486,7 +486,7 @@ def test_retry_after_is_how_long_a_retry_waits() -> None:
     assert second.start_ms - first.end_ms == pytest.approx(2000)
 
 
-def test_after_a_retry_after_that_is_over_a_retry_waits_no_longer() -> None:
+def test_after_a_retry_after_of_zero_a_retry_does_not_wait() -> None:
     at_once = msgspec.structs.replace(LATER, retry_after=0.0)
     first, second = fetch_virtually(first_for([1], at_once), range="1").attempts
     assert second.start_ms == pytest.approx(first.end_ms)
@@ -496,7 +496,7 @@ def test_after_a_retry_after_that_is_over_a_retry_waits_no_longer() -> None:
 def test_a_retry_after_beyond_the_deadline_is_not_waited_for(retry_after: float) -> None:
     too_late = msgspec.structs.replace(LATER, retry_after=retry_after)
     first, second = fetch_virtually(first_for([1], too_late), range="1").attempts
-    assert 500 <= second.start_ms - first.end_ms <= 1000  # as long as before any retry at most
+    assert 500 <= second.start_ms - first.end_ms <= 1000  # the longest delay otherwise
 
 
 def test_silence_until_the_time_of_retry_after_is_waited_for() -> None:
@@ -506,7 +506,7 @@ def test_silence_until_the_time_of_retry_after_is_waited_for() -> None:
     assert fetched.listed == 0
 
 
-def test_of_promises_that_are_never_kept_the_first_alone_is_waited_for() -> None:
+def test_only_the_first_of_several_broken_promises_is_waited_for() -> None:
     policy = Policy(silence_timeout=0.5, promise_timeout=0.2)
     fetched = fetch_virtually(lambda _: LATER, policy=policy, range="1")
     (failure,) = failures_of(fetched)
@@ -562,7 +562,7 @@ async def test_the_body_of_another_number_is_not_taken(
 
 
 @every_strategy
-async def test_numbers_that_do_not_exist_cost_one_request_more(
+async def test_numbers_that_do_not_exist_cost_one_more_request(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers = {1024: right(1024), 1025: right(1025)}
@@ -587,7 +587,7 @@ async def test_not_found_says_that_the_list_could_not_be_fetched(
     assert details_of(fetched) == {detail}
 
 
-# Nothing is left behind, and what fails, fails alone.
+# Nothing is left behind, and an unforeseen error affects nothing else.
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(120, marks=fuzz)])
@@ -620,7 +620,7 @@ async def test_nothing_is_left_when_a_fetch_returns(pokeapi: PokeAPI, url: str, 
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every request for number 3 raise what nobody foresees."""
+    """Let every request for number 3 raise an unforeseen error."""
 
     def breaking(method: Any) -> Any:
         def call(self: Clients, path: str, *arguments: Any, **options: Any) -> Any:
@@ -643,7 +643,7 @@ async def test_an_unforeseen_error_leaves_nothing_behind(url: str, strategy: str
 
 
 def three_messages(strategy: str = "gather") -> dict[str, Any]:
-    """Return the event of messages that ask for 1-2, 3-4 and 5-6."""
+    """Return an event with three messages, for 1-2, 3-4 and 5-6."""
     ranges = ("1-2", "3-4", "5-6")
     bodies = (json.dumps({"range": numbers, "strategy": strategy}) for numbers in ranges)
     return batch(*bodies)
@@ -651,14 +651,14 @@ def three_messages(strategy: str = "gather") -> dict[str, Any]:
 
 @both_clients
 @pytest.mark.usefixtures("strange")
-def test_an_unforeseen_error_of_a_number_fails_its_message_alone(
+def test_an_unforeseen_error_of_a_number_fails_only_its_message(
     load_app: LoadApp, strategy: str
 ) -> None:
     reply = load_app().handler(three_messages(strategy), Context())
     assert failed_messages(reply) == ["m1"]
 
 
-def test_an_unforeseen_error_of_a_job_fails_its_message_alone(
+def test_an_unforeseen_error_of_a_job_fails_only_its_message(
     load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = load_app()
@@ -693,7 +693,7 @@ def test_a_message_whose_numbers_all_fail_fails_no_other(
 def test_the_requests_of_one_invocation_are_paced_together(
     load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They go through one window, and test_window.py shows how it paces them."""
+    """They share one window; test_window.py shows how it paces them."""
     app = load_app(MAX_REQUESTS_PER_SECOND="100")
     handed = []
 

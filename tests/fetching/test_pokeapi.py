@@ -1,4 +1,4 @@
-"""PokeAPI's paths, and what is read of its JSON."""
+"""PokeAPI's paths, and the fields read from its JSON."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_the_spelling_with_a_slash_which_pokeapi_never_redirects_comes_first(
         '{"abilities": [{"name": "x"}], "id": 151, "name": "mew", "order": 1}',
     ],
 )
-def test_a_name_is_the_one_of_the_body(body: str) -> None:
+def test_the_name_is_read_from_the_top_level_of_the_body(body: str) -> None:
     assert decode_name(body.encode(), 151) == "mew"
 
 
@@ -52,8 +52,8 @@ BAD_NAMES = {
     "empty": ("", "Input data was truncated"),
     "another JSON": ("[1]", "Expected `object`, got `array`"),
     "no name": ('{"id": 151}', "Object missing required field `name`"),
-    "another number's": ('{"id": 7, "name": "squirtle"}', "the body is that of number 7"),
-    "no text": ('{"name": 7}', "Expected `str`, got `int` - at `$.name`"),
+    "another number's": ('{"id": 7, "name": "squirtle"}', "the body belongs to number 7"),
+    "not text": ('{"name": 7}', "Expected `str`, got `int` - at `$.name`"),
     "empty name": ('{"name": ""}', "Expected `str` of length >= 1 - at `$.name`"),
     "long name": (
         f'{{"name": "{"x" * 101}"}}',
@@ -65,7 +65,7 @@ BAD_NAMES = {
     "escape sequence": (r'{"name": "\u001b[2Jmew"}', NO_NAME),
     "8-bit escape sequence": (r'{"name": "\u009b2Jmew"}', NO_NAME),
     "NUL": (r'{"name": "\u0000"}', NO_NAME),
-    "no UTF-8": (
+    "not UTF-8": (
         '{"name": "\udcff"}',
         "Invalid UTF-8 encoded string",
     ),
@@ -84,7 +84,7 @@ def test_the_error_says_what_is_wrong_with_the_body_of_a_name(body: str, message
 
 
 @pytest.mark.parametrize("name", ["é" * 100, "Mr. Mime ♂", "日本"])
-def test_a_name_has_any_100_characters_that_can_be_printed(name: str) -> None:
+def test_a_name_may_have_any_100_printable_characters(name: str) -> None:
     assert decode_name(f'{{"name": "{name}"}}'.encode(), 151) == name
 
 

@@ -1,4 +1,4 @@
-"""Which answers are retried, how often and when."""
+"""Which errors are retried, how often and when."""
 
 import random
 from collections import Counter
@@ -91,7 +91,7 @@ async def test_without_the_list_a_permanent_error_is_not_retried_once_no_retry_i
     assert pokeapi.requests == 2
 
 
-async def test_without_the_list_three_bodies_that_cannot_be_read_are_too_many(
+async def test_without_the_list_three_unreadable_bodies_are_too_many(
     pokeapi: PokeAPI, url: str
 ) -> None:
     bad = answers.first(answers.json("[]"), DOWN, then=answers.json('{"id": 1}'))
@@ -103,7 +103,7 @@ async def test_without_the_list_three_bodies_that_cannot_be_read_are_too_many(
 
 
 @both_clients
-async def test_bodies_that_cannot_be_read_are_retried_while_none_can(
+async def test_unreadable_bodies_are_retried_while_no_body_can_be_read(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     page = answers.text(200, "<html>")
@@ -126,7 +126,7 @@ async def test_an_error_that_may_pass_is_retried_twice_without_the_list(
 
 
 @both_clients
-async def test_retries_use_both_spellings_by_turns(
+async def test_attempts_alternate_between_both_spellings(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     paths = []
@@ -143,7 +143,7 @@ async def test_retries_use_both_spellings_by_turns(
 
 
 class Failing(Clients):
-    """Clients whose first request for number 1 returns an error of a certain kind."""
+    """Clients whose first request for number 1 returns an error of a given kind."""
 
     def __init__(self, base_url: str, kind: Kind) -> None:
         super().__init__(base_url)
@@ -217,7 +217,7 @@ async def test_without_the_list_further_retries_are_shared_by_all(
     assert len(of_numbers) == 2 + 2 * 2 + 5
 
 
-async def test_a_name_that_comes_earns_a_retry(pokeapi: PokeAPI, url: str) -> None:
+async def test_each_name_received_earns_a_retry(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers = {10: DOWN, **NO_LIST}
     policy = msgspec.structs.replace(QUICK, shared_retries=0)
     fetched = await fetch_range(url, policy=policy, range="1-10", strategy="sequential")
@@ -258,7 +258,7 @@ def test_delays_double_and_differ_at_random() -> None:
 def test_environments_of_one_snapshot_wait_differently() -> None:
     waits = []
     for _ in range(2):
-        random.seed(1)  # what SnapStart restores everywhere
+        random.seed(1)  # the state that SnapStart restores everywhere
         waits.append(jittered(1.0))
     assert waits[0] != waits[1]
 

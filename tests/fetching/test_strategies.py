@@ -1,4 +1,4 @@
-"""Whole fetches over a real socket: every strategy, and whatever PokeAPI answers."""
+"""Whole fetches over a real socket: every strategy, and every kind of answer from PokeAPI."""
 
 import asyncio
 import math
@@ -144,11 +144,14 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
         answers.text(503, ""),
         ("bad_status", 503, 2, "Service Unavailable"),
     ),
-    "error with a body that is no gzip": (
+    "error with a body that is not gzip": (
         answers.text(500, "not gzip", **{"Content-Encoding": "gzip"}),
         ("bad_status", 500, 2, "Internal Server Error"),
     ),
-    "error in no UTF-8": (answers.raw(b"caf\xe9", 500), ("bad_status", 500, 2, "caf\ufffd")),
+    "error that is not UTF-8": (
+        answers.raw(b"caf\xe9", 500),
+        ("bad_status", 500, 2, "caf\ufffd"),
+    ),
     "not JSON": (
         answers.text(200, "<html>"),
         ("bad_body", None, 2, "JSON is malformed: invalid character (byte 0)"),
@@ -156,9 +159,9 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
     "empty": (answers.json(""), ("bad_body", None, 2, "Input data was truncated")),
     "another number's": (
         answers.json('{"id": 7, "name": "squirtle"}'),
-        ("bad_body", None, 2, "the body is that of number 7"),
+        ("bad_body", None, 2, "the body belongs to number 7"),
     ),
-    "no UTF-8": (
+    "not UTF-8": (
         FAULTS["bad_utf8"],
         (
             "bad_body",
@@ -171,11 +174,11 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
         FAULTS["deep_json"],
         ("bad_body", None, 2, "maximum recursion depth exceeded while deserializing an object"),
     ),
-    "no gzip": (
+    "not gzip": (
         answers.broken_gzip,
         ("bad_body", None, 2, "Error -3 while decompressing data: incorrect header check"),
     ),
-    "short gzip": (answers.short_gzip, ("bad_body", None, 2, "the gzip stream breaks off")),
+    "short gzip": (answers.short_gzip, ("bad_body", None, 2, "the gzip stream is truncated")),
     "truncated": (
         answers.truncated,
         ("bad_body", None, 2, "end of file before message length reached"),
@@ -191,10 +194,10 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
 
 
 @one_at_a_time_by_both_clients
-async def test_a_bad_answer_fails_its_number_alone_and_leaves_the_clients_usable(
+async def test_a_bad_answer_fails_only_its_number_and_leaves_the_clients_usable(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    """Between two bad answers is always a good one."""
+    """There is always a good answer between two bad ones."""
     clients = Clients(url)
     pokeapi.answers = dict(NO_LIST)
     expected: list[Result] = []
@@ -400,14 +403,14 @@ def test_a_request_that_waits_for_its_turn_is_ready_before_it_is_sent() -> None:
 
 
 @both_clients
-async def test_a_response_begins_before_its_body_has_come(
+async def test_a_response_begins_before_its_body_has_arrived(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
     has_begun = threading.Event()
 
     def clock() -> float:
         has_begun.set()
-        return time.monotonic() - 1000  # so that it is known by it
+        return time.monotonic() - 1000  # recognised below
 
     monkeypatch.setattr(client, "monotonic", clock)
     pokeapi.answers[151] = answers.in_two(b'{"name": ', has_begun, b'"mew"}')
@@ -428,7 +431,7 @@ with_slow_faults = [fault for fault in FAULTS if fault != "bomb"]
         *(pytest.param(seed, with_slow_faults, 1025, marks=pytest.mark.fuzz) for seed in range(20)),
     ],
 )
-async def test_with_faults_in_30_percent_of_the_answers_every_name_comes(
+async def test_with_faults_in_30_percent_of_the_answers_every_name_arrives(
     pokeapi: PokeAPI, url: str, seed: int, faults: Sequence[str], size: int
 ) -> None:
     pokeapi.answers = {number: right(number) for number in range(1, size + 1)}

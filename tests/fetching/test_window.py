@@ -1,4 +1,4 @@
-"""Which request may be sent, and when; test_weather.py shows what comes of it."""
+"""Which request may be sent, and when. For the effect on whole fetches, see test_weather.py."""
 
 import asyncio
 import math
@@ -33,7 +33,7 @@ class Clock:
         return self.now
 
     async def move(self, seconds: float) -> None:
-        """Move it, and let all that is due run."""
+        """Move the clock, and let everything that is due run."""
         self.now += seconds
         await let_all_run()
 
@@ -47,7 +47,7 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def order() -> list[str]:
-    """Return the names of the requests that were admitted, in their order."""
+    """Return the names of the admitted requests, in order."""
     return []
 
 
@@ -87,7 +87,7 @@ async def count_admitted(through: Window) -> int:
 
 
 async def narrow_to_one(window: Window, clock: Clock) -> None:
-    """Let errors narrow a window to one request, and their pause pass."""
+    """Narrow a window to one request by errors, and let their pause pass."""
     for _ in range(10):
         window.failed(NOW)
     await clock.move(10)
@@ -113,7 +113,7 @@ async def test_lower_ranks_go_first_and_equal_ones_in_their_order(order: list[st
     assert order == ["first", "a", "b", "A", "B"]
 
 
-async def test_while_it_is_narrow_those_of_a_rank_go_in_random_order(
+async def test_while_it_is_narrow_requests_of_one_rank_go_in_random_order(
     clock: Clock, order: list[str]
 ) -> None:
     window = Window(TEN)
@@ -220,7 +220,7 @@ async def test_in_one_round_trip_it_narrows_at_most_by_half(clock: Clock) -> Non
 
 async def test_each_answer_widens_it_by_a_share_of_its_width(clock: Clock) -> None:
     window = Window(msgspec.structs.replace(TEN, wider_share=0.5))
-    for _ in range(20):  # answers and errors by turns, as from a limiter
+    for _ in range(20):  # a mix of answers and errors, as from a limiter
         window.failed(NOW)
         window.failed(NOW)
         window.answered(NOW)
@@ -274,7 +274,7 @@ async def test_it_knows_when_pokeapi_last_answered(clock: Clock) -> None:
 # Pauses.
 
 
-async def test_after_errors_alone_one_request_at_a_time_is_sent_after_a_pause(
+async def test_after_nothing_but_errors_one_request_at_a_time_is_sent_after_a_pause(
     clock: Clock, order: list[str]
 ) -> None:
     policy = msgspec.structs.replace(TEN, first_pause=1.0)
@@ -321,7 +321,7 @@ async def test_pauses_double_until_a_response(monkeypatch: pytest.MonkeyPatch) -
     assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.05]
 
 
-async def test_of_requests_that_were_in_flight_together_the_first_alone_makes_a_pause(
+async def test_only_the_first_of_several_requests_in_flight_causes_a_pause(
     clock: Clock,
 ) -> None:
     window = Window(msgspec.structs.replace(ONE, first_pause=1.0, max_pause=60.0))
@@ -345,7 +345,7 @@ async def test_after_the_end_of_a_connection_requests_go_alone_until_an_answer()
     assert await count_admitted(window) == 9
 
 
-async def test_of_all_that_were_on_a_connection_the_first_alone_counts(clock: Clock) -> None:
+async def test_only_the_first_request_on_an_ended_connection_counts(clock: Clock) -> None:
     window = Window(msgspec.structs.replace(TEN, first_pause=60.0, max_pause=60.0))
     sent_at = clock.now
     await clock.move(0.1)
@@ -366,7 +366,7 @@ async def test_after_a_second_end_without_an_answer_there_is_a_pause(clock: Cloc
     assert await count_admitted(window) == 8
 
 
-# No more requests a second than allowed.
+# The limit on requests per second.
 
 
 async def test_requests_are_sent_at_the_allowed_rate(clock: Clock, order: list[str]) -> None:
@@ -381,7 +381,7 @@ async def test_requests_are_sent_at_the_allowed_rate(clock: Clock, order: list[s
     await cancel(tasks)
 
 
-async def test_what_was_not_sent_is_not_made_up_for(clock: Clock, order: list[str]) -> None:
+async def test_idle_time_is_not_made_up_for(clock: Clock, order: list[str]) -> None:
     window = Window(msgspec.structs.replace(TEN, requests_per_second=4.0))
     await window.acquire(0, 0, 10)
     await clock.move(10)
@@ -409,11 +409,11 @@ async def test_without_a_rate_all_are_sent_at_once() -> None:
     assert await count_admitted(Window(TEN)) == 10
 
 
-# What a fetch makes of it.
+# How a fetch uses it.
 
 
 class Scripted(Clients):
-    """Clients that note each request, and answer when a test says what."""
+    """Clients that note each request, and answer it once a test has set the answer."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")
@@ -437,7 +437,7 @@ def fetcher_of(count: int, clients: Clients, window: Window, policy: Policy) -> 
 
 
 @pytest.mark.usefixtures("clock")
-async def test_what_was_not_sent_yet_goes_first_and_what_may_end_connections_last() -> None:
+async def test_unsent_numbers_go_first_and_those_that_may_end_connections_last() -> None:
     clients = Scripted()
     window = Window(ONE)
     await window.acquire(0, 0, 1)
@@ -480,9 +480,10 @@ def an_error(kind: Kind) -> Answer[Any]:
 
 
 async def width_after(kind: Kind, clock: Clock, *, attempts: int = 0, answered: bool) -> int:
-    """Return how many requests a window of 5 admits after an error of that kind.
+    """Return how many requests a window of 5 admits after an error of this kind.
 
-    The number had as many attempts before, and another one is answered meanwhile or not.
+    `attempts` is how many attempts the number has had before, and `answered` whether another number
+    is answered in the meantime.
     """
     clients = Scripted()
     window = Window(TEN)
@@ -525,7 +526,7 @@ OWN_RETRIES = TEN.own_retries
         ("refused", OWN_RETRIES, 4),
     ],
 )
-async def test_the_kind_of_an_error_decides_on_the_windows_width(
+async def test_the_kind_of_an_error_decides_the_windows_width(
     clock: Clock, kind: Kind, attempts: int, width: int
 ) -> None:
     assert await width_after(kind, clock, attempts=attempts, answered=True) == width
@@ -539,7 +540,7 @@ async def test_the_kind_of_an_error_decides_on_the_windows_width(
         ("final", 0, 5),
     ],
 )
-async def test_an_error_that_all_may_suffer_narrows_the_window(
+async def test_an_error_that_may_affect_all_numbers_narrows_the_window(
     clock: Clock, kind: Kind, attempts: int, width: int
 ) -> None:
     assert await width_after(kind, clock, attempts=attempts, answered=False) == width

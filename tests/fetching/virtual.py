@@ -1,4 +1,4 @@
-"""A fetch from a simulated PokeAPI on a virtual clock: it takes no time, and is always the same."""
+"""A fetch from a simulated PokeAPI on a virtual clock: it takes no time and is reproducible."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -22,7 +22,7 @@ GARBLED = GetError(kind="unreadable", reason="bad_body", detail="Input data was 
 LATER = GetError(
     kind="service", reason="bad_status", detail="Too Many Requests", status=429, retry_after=2.0
 )
-# No answer: the simulated clients know it.
+# No answer at all, which the simulated clients recognise.
 SILENCE = silent(1)(Arrival(0.0, 1, ""), Random(0))  # noqa: S311
 
 
@@ -31,7 +31,7 @@ def is_list(arrival: Arrival) -> bool:
 
 
 def first_for(numbers: Sequence[int], error: GetError) -> Callable[[Arrival], GetError | None]:
-    """Answer the first request for each of the numbers with an error."""
+    """Answer the first request for each of these numbers with an error."""
     left = set(numbers)
 
     def answer(arrival: Arrival) -> GetError | None:
@@ -51,10 +51,10 @@ def fetch_virtually(
     cache: Cache | None = None,
     **fields: Any,
 ) -> Fetched:
-    """Fetch what a request with these fields asks for.
+    """Fetch the numbers of a request with these fields.
 
-    The error that `answer` returns for a request is its answer, and where it returns None a name
-    or the list is. A name is `name-NUMBER`.
+    `answer` returns the error that answers an arriving request, or None if it is answered with its
+    name, `name-NUMBER`, or with the list.
     """
     random = Random(1)  # noqa: S311
     clients = SimulatedClients(lambda arrival, _: answer(arrival), 0.03, random)

@@ -1,4 +1,4 @@
-"""One GET by either client, and a server that writes bytes as a test wants them."""
+"""One GET with either client, and servers that write exactly the bytes that a test wants."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 async def get(
     clients: Clients, strategy: str = "gather", path: str = "pokemon/1/", **options: Any
 ) -> Answer[Any]:
-    """Send one request, by the client of a strategy, for JSON of any kind."""
+    """Send one request for any JSON, with the client that a strategy uses."""
     options = {"decode": json.loads, **options}
     if strategy == "sync":
         return await asyncio.to_thread(lambda: clients.get_blocking(path, **options))
@@ -28,7 +28,7 @@ async def get(
 
 @contextmanager
 def serving_bytes(serve: Serve, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Let a function serve each connection until the block ends, and yield the port."""
+    """Serve each connection with a function until the block ends, and yield the port."""
     with start_blocking_portal() as thread:
         start = partial(asyncio.start_server, serve, "127.0.0.1", ssl=context)
         server = thread.call(start)
@@ -40,7 +40,7 @@ def serving_bytes(serve: Serve, context: ssl.SSLContext | None = None) -> Iterat
 
 
 def ending(head: bytes, body: bytes) -> Serve:
-    """Make a server that ends its connections after a body, without TLS's close_notify."""
+    """Return a server that ends each connection after a body, without TLS's close_notify."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What the body of a response holds, compressed or not, and up to which size."""
+"""Response bodies: compressed or not, and how large they may be."""
 
 import gzip
 
@@ -41,12 +41,12 @@ def test_every_list_of_gzip_and_identity_is_accepted(spelling: str) -> None:
 @pytest.mark.parametrize(
     ("coding", "body"),
     [("X-GZip", TWO_MEMBERS), ("identity, gzip", TWO_MEMBERS), ("", MEW), ("é", MEW)],
-    ids=["compressed", "compressed by a list", "not compressed", "no ASCII"],
+    ids=["compressed", "a list of codings", "not compressed", "not ASCII"],
 )
 async def test_the_header_says_whether_a_body_is_compressed(
     pokeapi: PokeAPI, url: str, strategy: str, coding: str, body: bytes
 ) -> None:
-    pokeapi.answers[1] = answers.encoded(coding, body)  # a header that is no ASCII is ignored
+    pokeapi.answers[1] = answers.encoded(coding, body)  # a header that is not ASCII is ignored
     answer = await get(Clients(url), strategy)
     assert answer.body == {"name": "mew"}
 
@@ -93,11 +93,11 @@ def test_what_follows_the_last_member_is_ignored() -> None:
     assert decompress(gzip.compress(MEW) + bytes(8), "gzip", LIMIT) == MEW
 
 
-def test_no_bytes_may_be_compressed() -> None:
+def test_an_empty_body_may_be_compressed() -> None:
     assert decompress(gzip.compress(b""), "gzip", LIMIT) == b""
 
 
-async def test_a_body_may_be_larger_while_it_is_compressed(pokeapi: PokeAPI, url: str) -> None:
+async def test_compression_may_make_a_body_larger(pokeapi: PokeAPI, url: str) -> None:
     body = gzip.compress(MEW, compresslevel=0)
     pokeapi.answers[1] = answers.encoded("gzip", body)
     answer = await get(Clients(url, len(body)))
@@ -120,34 +120,34 @@ def test_a_compressed_body_that_was_cut_at_the_limit_is_too_large() -> None:
 
 
 TOO_LARGE = f"more than {LIMIT} bytes"
-BREAKS_OFF = "the gzip stream breaks off"
+TRUNCATED = "the gzip stream is truncated"
 UNREADABLE_BODIES = {
     "Brotli": (
         "br",
         b"\x0b\x07\x80",
-        "the Content-Encoding is br, and only gzip is accepted",
+        "Content-Encoding is br, but only gzip is accepted",
     ),
     "Zstandard": (
         "zstd",
         b"\x28\xb5\x2f\xfd",
-        "the Content-Encoding is zstd, and only gzip is accepted",
+        "Content-Encoding is zstd, but only gzip is accepted",
     ),
     "deflate": (
         "deflate",
         b"\x78\x9c",
-        "the Content-Encoding is deflate, and only gzip is accepted",
+        "Content-Encoding is deflate, but only gzip is accepted",
     ),
     "several": (
         "gzip, br",
         gzip.compress(MEW),
-        "the Content-Encoding is gzip, br, and only gzip is accepted",
+        "Content-Encoding is gzip, br, but only gzip is accepted",
     ),
     "gzip five times": (
         "gzip, gzip, gzip, gzip, gzip",
         gzip.compress(MEW),
-        "the Content-Encoding is gzip, gzip, gzip, gzip, gzip, and only gzip is accepted",
+        "Content-Encoding is gzip, gzip, gzip, gzip, gzip, but only gzip is accepted",
     ),
-    "no gzip": (
+    "not gzip": (
         "gzip",
         MEW,
         "Error -3 while decompressing data: incorrect header check",
@@ -155,22 +155,22 @@ UNREADABLE_BODIES = {
     "empty": (
         "gzip",
         b"",
-        BREAKS_OFF,
+        TRUNCATED,
     ),
-    "broken off": (
+    "truncated": (
         "gzip",
         TWO_MEMBERS[:-1],
-        BREAKS_OFF,
+        TRUNCATED,
     ),
     "large last member": (
         "gzip",
         gzip.compress(MEW) + gzip.compress(b" " * LIMIT),
         TOO_LARGE,
     ),
-    "broken off at the limit": (
+    "truncated at the limit": (
         "gzip",
         gzip.compress(b" " * LIMIT)[:-1],
-        BREAKS_OFF,
+        TRUNCATED,
     ),
     "a byte after the limit": (
         "gzip",
@@ -198,7 +198,7 @@ def test_the_error_says_why_a_body_cannot_be_decompressed(
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("broken off", "unreadable"), ("large last member", "final")]
+    ("name", "kind"), [("truncated", "unreadable"), ("large last member", "final")]
 )
 async def test_the_answer_says_why_a_body_cannot_be_decompressed(
     pokeapi: PokeAPI, url: str, name: str, kind: Kind

@@ -1,4 +1,4 @@
-"""One GET: what is sent, and the answer, whose error is a value."""
+"""One GET: the request that is sent, and its answer, in which an error is a value."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ PATIENT = Limits(read_timeout=60.0, total_timeout=60.0)
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the URLs of the requests that are built, in their order."""
+    """Return the URLs of the requests that are built, in order."""
     built: list[str] = []
     build_request = httpx.AsyncClient.build_request
 
@@ -83,7 +83,7 @@ async def test_the_last_requests_are_stored_and_sent_again(
 
 
 @both_clients
-async def test_a_request_with_a_time_of_its_own_is_not_stored(
+async def test_a_request_with_its_own_timeout_is_not_stored(
     url: str, built: list[str], strategy: str
 ) -> None:
     clients = Clients(url)
@@ -158,7 +158,7 @@ async def test_no_more_of_a_body_is_read_than_the_limit_allows(
 async def test_json_may_start_with_a_byte_order_mark(
     pokeapi: PokeAPI, url: str, strategy: str, encoding: str
 ) -> None:
-    """Read by msgspec, which takes UTF-8 only; httpx's own `json` reads all of them."""
+    """By itself, msgspec reads only UTF-8, whereas httpx's own `json` reads all of them."""
     pokeapi.answers[1] = answers.raw('{"name": "flabébé"}'.encode(encoding))
     answer = await get(Clients(url), strategy, decode=msgspec.json.decode)
     assert answer.body == {"name": "flabébé"}
@@ -177,7 +177,7 @@ async def test_a_body_that_ends_with_its_connection_is_read_if_its_json_is_whole
     assert answer.error.reason == "bad_body"
 
 
-async def test_an_encoding_that_is_broken_is_an_error(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_broken_encoding_is_an_error(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers[1] = answers.raw(b"\xff\xfe{")
     answer = await get(Clients(url))
     assert answer.error
@@ -185,9 +185,7 @@ async def test_an_encoding_that_is_broken_is_an_error(pokeapi: PokeAPI, url: str
 
 
 @both_clients
-async def test_whatever_is_wrong_with_a_body_is_an_error_of_its_own(
-    url: str, strategy: str
-) -> None:
+async def test_whatever_decoding_raises_the_body_is_unreadable(url: str, strategy: str) -> None:
     def decode(_: bytes | bytearray) -> None:
         raise LookupError("strange")
 

@@ -1,4 +1,4 @@
-"""Whatever networks and servers do to connections costs time at most, with or without HTTP/2."""
+"""Whatever networks and servers do to connections costs only time, with or without HTTP/2."""
 
 import asyncio
 import math
@@ -39,7 +39,7 @@ from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI
 from tests.tools.relay import ClientEnd, Relay, relaying
 
-# Only a ping ends a request, or a read that takes half a second.
+# With the one, only an unanswered ping ends a request; with the other, a read of half a second.
 PINGING = Limits(ping_interval=0.2, ping_timeout=0.5, read_timeout=60.0, total_timeout=60.0)
 READING = Limits(read_timeout=0.5)
 
@@ -68,7 +68,7 @@ class Injecting(Relay):
 
 
 class Picky(ClientEnd):
-    """A network that ends a TLS handshake which does not offer HTTP/1.1, by the alert for it."""
+    """A network that answers a TLS handshake without HTTP/1.1 with the alert for that."""
 
     has_read = False
 
@@ -94,7 +94,7 @@ class Network(NamedTuple):
         return asyncio.run(fetch_range(clients, **{"range": f"1-{count}", **options}))
 
     def call_for_names(self, clients: Clients, count: int = 5, **options: Any) -> Fetched:
-        """Fetch the numbers from 1 to `count`, and check that all have their names."""
+        """Fetch the numbers from 1 to `count`, and check that every name is right."""
         fetched = self.call(clients, count, **options)
         assert names_of(fetched) == [NAMES[number] for number in range(1, count + 1)]
         return fetched
@@ -111,14 +111,14 @@ def network(tls: ssl.SSLContext) -> Iterator[Network]:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return the time of the module's clock, which a test sets."""
+    """Return the time of the module's clock, for a test to change."""
     now = [10.0]
     monkeypatch.setattr(connections, "monotonic", lambda: now[0])
     return now
 
 
 def call_on_request(network: Network, number: int, callback: Callable[[], None]) -> None:
-    """Call a function once, when the number is requested, or the list of all."""
+    """Call a function once, when the number or the list of all Pokémon is requested."""
     was_called = False
 
     def behave(connection: Connection, stream: int, requested: int) -> None:
@@ -132,7 +132,7 @@ def call_on_request(network: Network, number: int, callback: Callable[[], None])
 
 
 def answer_without_list(connection: Connection, stream: int, number: int) -> None:
-    """Answer as the server does by itself, but say that there is no list of all."""
+    """Answer as the server does by default, but as if there were no list of all Pokémon."""
     if number == PokeAPI.LIST:
         connection.respond(stream, 404, b"")
     else:
@@ -140,11 +140,11 @@ def answer_without_list(connection: Connection, stream: int, number: int) -> Non
 
 
 def attempts_for_numbers(fetched: Fetched) -> list[Attempt]:
-    """Return the attempts that were not for the list of all."""
+    """Return the attempts that were not for the list of all Pokémon."""
     return [attempt for attempt in fetched.attempts if attempt.number is not None]
 
 
-# What each client is set to.
+# How the clients are configured.
 
 
 @both_clients
@@ -197,7 +197,7 @@ async def test_unusual_headers_over_http_1_are_read(strategy: str, head: bytes) 
     assert answer.body == {"name": "mew"}
 
 
-# HTTP/2 is not spoken, or not any more.
+# The server does not speak HTTP/2, or no longer does.
 
 
 @both_clients
@@ -216,7 +216,7 @@ def test_a_server_without_http_2_costs_one_connection(
 
 
 @both_clients
-def test_a_server_that_does_not_say_that_it_speaks_no_http_2(
+def test_a_server_that_ends_http_2_without_an_explanation(
     tls: ssl.SSLContext, strategy: str
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -262,7 +262,7 @@ def reset_stream(connection: Connection, stream: int, _: int) -> None:
 
 @both_clients
 @pytest.mark.parametrize("errors", [[abort], [abort, abort, reset_stream, abort]])
-def test_a_server_that_may_speak_http_2_is_not_left_at_once(
+def test_http_2_is_not_abandoned_at_once(
     network: Network, strategy: str, errors: list[Behaviour]
 ) -> None:
     left = errors.copy()
@@ -365,7 +365,7 @@ def test_a_connection_that_ends_between_two_calls_costs_nothing(
 def test_the_end_of_a_connection_costs_no_number_a_retry(
     network: Network, end: str, *, has_begun: bool
 ) -> None:
-    # The names earn as many.
+    # Names earn that many.
     policy = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=-20)
     clients = Clients(network.url, limits=PINGING)
     network.call(clients, 1)
@@ -436,9 +436,7 @@ def test_a_page_of_http_1_within_a_connection_of_http_2(
         network.call_for_names(clients, strategy=strategy)
 
 
-def test_handshakes_that_the_server_ends_for_two_seconds_are_enough_to_say_why(
-    now: list[float],
-) -> None:
+def test_after_two_seconds_of_failing_handshakes_the_error_says_why(now: list[float]) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.transport.abort()
@@ -450,7 +448,7 @@ def test_handshakes_that_the_server_ends_for_two_seconds_are_enough_to_say_why(
                 (10.0, "service"),
                 (11.0, "service"),
                 (12.0, "fatal"),
-                (20.0, "service"),  # that was long ago
+                (20.0, "service"),  # the others were long ago
                 (21.5, "service"),
                 (22.0, "fatal"),
             ):
@@ -508,7 +506,7 @@ def allow_no_more(connection: Connection, stream: int, number: int) -> None:
 
 @both_clients
 @pytest.mark.parametrize("first", [Connection.answer, allow_no_more])
-async def test_a_connection_that_answers_pings_alone_is_replaced_after_a_timeout(
+async def test_a_connection_that_answers_only_pings_is_replaced_after_a_timeout(
     network: Network, now: list[float], strategy: str, first: Behaviour
 ) -> None:
     clients = Clients(network.url)
@@ -530,7 +528,7 @@ async def test_a_connection_that_answers_pings_alone_is_replaced_after_a_timeout
 
 
 @both_clients
-async def test_a_connection_that_was_heard_lately_is_kept_after_a_timeout(
+async def test_a_connection_with_a_recent_response_is_kept_after_a_timeout(
     network: Network, now: list[float], strategy: str
 ) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
@@ -575,8 +573,8 @@ async def test_a_silent_connection_is_replaced_after_a_cancellation(
 
 
 @both_clients
-@pytest.mark.parametrize("why", ["answers pings alone", "allows no streams"])
-def test_a_first_connection_that_is_of_no_use_costs_no_name(
+@pytest.mark.parametrize("why", ["answers only pings", "allows no streams"])
+def test_a_useless_first_connection_costs_no_name(
     network: Network, monkeypatch: pytest.MonkeyPatch, strategy: str, why: str
 ) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
@@ -600,7 +598,7 @@ def test_a_first_connection_that_is_of_no_use_costs_no_name(
 
 
 @both_clients
-def test_a_connection_that_answers_no_more_in_the_middle(network: Network, strategy: str) -> None:
+def test_a_connection_that_falls_silent_in_the_middle(network: Network, strategy: str) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         is_first = connection is network.server.connections[0]
         if not is_first or connection.answered < 3:
@@ -655,18 +653,18 @@ def test_a_number_that_ends_its_connection_fails_alone_and_soon(
     failures = failures_of(fetched)
     assert {failure.number for failure in failures} == killers
     assert {failure.reason for failure in failures} == {"unreachable"}
-    assert all(" " in failure.detail for failure in failures)  # what the network says
-    # As one of at most 16, 8, 4, 2 and 1.
+    assert all(" " in failure.detail for failure in failures)  # the network's own words
+    # It is one of at most 16 requests, then 8, 4, 2 and 1.
     assert max(failure.attempts for failure in failures) <= 5
 
 
-def test_a_server_that_allows_one_request_at_once_and_says_so_late(network: Network) -> None:
+def test_a_server_that_allows_one_request_at_a_time_and_says_so_late(network: Network) -> None:
     network.server.max_streams = 1
     clients = Clients(network.url)
     for _ in range(2):
         network.call_for_names(clients, 20)
-    # A request that waits in pyreqwest for a connection to end goes to the next one at once, and
-    # may end that one, too.
+    # A request that is queued in pyreqwest when a connection ends goes straight to the next one,
+    # and may end that one, too.
     assert len(network.relay.connections) == 1 + network.server.violations
 
 
@@ -682,7 +680,7 @@ def test_a_server_that_ends_every_connection_after_three_requests(
             connection.go_away(stream, error)
 
     network.server.behave = behave
-    # No retry is left: each name earns one, and there are fewer of them.
+    # No retry is ever left: each name earns one, and there are too few names.
     policy = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=-20)
     fetched = network.call_for_names(Clients(network.url), 20, policy=policy)
     assert len(attempts_for_numbers(fetched)) == 20  # unprocessed requests are not counted
@@ -732,7 +730,7 @@ def test_the_name_of_a_number_that_is_always_refused_comes_from_the_list(
     network.server.behave = refusing(3, has_list=True)
     fetched = network.call_for_names(Clients(network.url), strategy=strategy)
     assert fetched.listed == 1
-    assert network.server.requests.count(3) == 9  # pyreqwest sends each of three attempts thrice
+    assert network.server.requests.count(3) == 9  # pyreqwest sends each of three requests 3 times
 
 
 @both_clients
@@ -754,7 +752,7 @@ def test_the_reset_of_a_stream_does_not_end_the_connection(network: Network, str
 
 # The environment is frozen.
 
-# Each line of its stdin is the seconds for a fetch, and each of its stdout the number of names.
+# Each line of stdin has the seconds for a fetch, and each line of stdout the number of its names.
 PROGRAM = """
 import asyncio, sys, time
 from pokemon_names.fetching.cache import Cache
@@ -784,7 +782,7 @@ for line in sys.stdin:
 @pytest.mark.parametrize("when", ["idle", "in the middle"])
 def test_a_frozen_environment(network: Network, strategy: str, fate: str, when: str) -> None:
     count = 150
-    seconds = 20  # more than the policy's `silence_timeout`
+    seconds = 20  # longer than the policy's `silence_timeout`
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, network.url, f"1-{count}", strategy],
         env={**os.environ, "PYTHONPATH": "src"},

@@ -1,4 +1,4 @@
-"""From what a server or network does to the kind of an error, its reason and its detail."""
+"""What a server or network does, and the kind, reason and detail of the error."""
 
 import asyncio
 import email.utils
@@ -60,7 +60,7 @@ async def test_a_status_has_a_kind(
         (email.utils.formatdate(time.time() + 3600, usegmt=True), 1800, 3600),
         ("Thu, 01 Jan 2026 00:00:00 GMT", 0, 0),
     ],
-    ids=["none", "seconds", "date", "date that is over"],  # the same in all workers
+    ids=["zero", "seconds", "date", "past date"],  # the same in all workers
 )
 async def test_an_error_has_the_seconds_of_retry_after(
     pokeapi: PokeAPI, url: str, retry_after: str, least: float, most: float
@@ -103,7 +103,7 @@ async def test_the_text_of_an_error_is_one_line_without_control_characters(
     assert answer.error.detail == detail
 
 
-async def test_what_is_wrong_with_a_body_is_said_without_control_characters(url: str) -> None:
+async def test_the_error_of_a_body_has_no_control_characters(url: str) -> None:
     def decode(_: bytes | bytearray) -> None:
         raise ValueError("\x1b[2J\n")
 
@@ -157,7 +157,7 @@ def break_the_rules(connection: Connection, stream: int, _: int) -> None:
             ),
         ),
         (
-            refuse,  # pyreqwest sends each request thrice
+            refuse,  # pyreqwest sends each request three times
             GetError(
                 kind="refused",
                 reason="unreachable",
@@ -200,7 +200,7 @@ async def test_an_error_over_http_2_has_a_kind(
     with serving_http2(server, tls) as port:
         answer = await get(Clients(f"https://localhost:{port}"), strategy)
     assert answer.error == error
-    if error.requests:  # those never processed are sent more than once, too
+    if error.requests:  # unprocessed requests may be sent more than once, too
         assert len(server.requests) == error.requests
     if behave is reset_after_a_byte:
         assert answer.begun_at is not None
@@ -217,7 +217,7 @@ async def test_a_connection_that_ends_has_a_kind(
         error = (await get(Clients(f"https://localhost:{port}"), strategy)).error
     assert error
     assert (error.kind, error.reason) == ("disconnected", "unreachable")
-    # What the system says depends on whether the server had read all that came.
+    # The message depends on whether the server had read everything that it received.
     ended = "peer closed connection without sending TLS close_notify"
     assert error.detail in {ended, "connection reset"}
 
@@ -256,7 +256,7 @@ def issue_for_another_host(authority: trustme.CA) -> trustme.LeafCert:
 
 
 def issue_for_no_host(authority: trustme.CA) -> trustme.LeafCert:
-    """Name the host in the common name only, as was usual before subjectAltName."""
+    """Put the host only into the common name, as was usual before subjectAltName."""
     issuer = load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(issuer, EllipticCurvePrivateKey)
     key = generate_private_key(SECP256R1())
@@ -276,7 +276,7 @@ def issue_for_no_host(authority: trustme.CA) -> trustme.LeafCert:
 
 
 def the_authoritys_own(authority: trustme.CA) -> trustme.LeafCert:
-    """Return what `openssl req -x509` makes: a certificate that signs itself, and may others."""
+    """Return what `openssl req -x509` makes: a self-signed certificate that may sign others."""
     return trustme.LeafCert(authority.private_key_pem.bytes(), authority.cert_pem.bytes(), [])
 
 
@@ -289,7 +289,7 @@ def issue_expired(authority: trustme.CA) -> trustme.LeafCert:
     [
         (
             issue_by_another_authority,
-            "UnknownIssuer; name a file with its authority in SSL_CERT_FILE",
+            "UnknownIssuer; set SSL_CERT_FILE to a file with the issuer's certificate",
         ),
         (
             issue_for_another_host,
@@ -309,8 +309,8 @@ def issue_expired(authority: trustme.CA) -> trustme.LeafCert:
         (
             the_authoritys_own,
             (
-                "Other(OtherError(CaUsedAsEndEntity)); the server needs a certificate that is not"
-                " an authority's own"
+                "Other(OtherError(CaUsedAsEndEntity)); the server needs a certificate other than"
+                " the authority's own"
             ),
         ),
     ],
@@ -339,7 +339,7 @@ async def test_an_invalid_certificate_ends_a_fetch_at_once_until_it_is_replaced(
     detail = "invalid peer certificate: certificate expired; the server needs a new one"
     assert len(failures) == 20
     assert {failure.reason for failure in failures} == {"unreachable"}
-    assert {failure.detail for failure in failures} == {detail, f"not sent, after: {detail}"}
+    assert {failure.detail for failure in failures} == {detail, f"not sent; last error: {detail}"}
     assert all(attempt.ordinal == 1 for attempt in fetched.attempts)
     assert len(fetched.attempts) <= 5  # those that were in flight
     assert answer.body == {"id": 1, "name": "bulbasaur"}
@@ -355,7 +355,7 @@ async def test_ssl_cert_file_names_the_trusted_authorities(
 
 
 def proxy(response: bytes) -> Serve:
-    """Make a proxy that answers each CONNECT so, and hangs up."""
+    """Return a proxy that answers every CONNECT with a response, and hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -365,7 +365,7 @@ def proxy(response: bytes) -> Serve:
     return serve
 
 
-PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY does not connect: "
+PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY failed: "
 
 
 @both_clients
@@ -375,7 +375,7 @@ PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY does not connect: "
         (
             b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
             "fatal",
-            f"{PROXY}proxy authorization required; name a user and a password in its URL",
+            f"{PROXY}proxy authorization required; put a user name and a password into its URL",
         ),
         (b"HTTP/1.1 403 Forbidden\r\n\r\n", "service", f"{PROXY}unsuccessful"),
         (b"", "service", f"{PROXY}unexpected end of file"),
@@ -477,18 +477,18 @@ NO_SECRECY = "the server must offer a cipher with forward secrecy"
     ("configure", "detail"),
     [
         (tls_1_1, "ProtocolVersion; the server must speak TLS 1.2 or 1.3"),
-        # The alert is the same, so the remedy names both.
+        # Both causes lead to the same alert, so the remedy names both.
         (
             no_forward_secrecy,
-            f"HandshakeFailure; {NO_SECRECY}, and ask for no client certificate",
+            f"HandshakeFailure; {NO_SECRECY}, and must not ask for a client certificate",
         ),
         (
             client_certificate_in_tls_1_2,
-            f"HandshakeFailure; {NO_SECRECY}, and ask for no client certificate",
+            f"HandshakeFailure; {NO_SECRECY}, and must not ask for a client certificate",
         ),
         (
             client_certificate,
-            "CertificateRequired; the server must ask for no client certificate",
+            "CertificateRequired; the server must not ask for a client certificate",
         ),
     ],
 )
@@ -500,7 +500,7 @@ async def test_the_error_says_why_tls_cannot_work(
     detail: str,
 ) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send TLS's alerts, as nginx does and asyncio's own servers do not."""
+        """Send TLS alerts, as nginx does and asyncio's own servers do not."""
         incoming = ssl.MemoryBIO()
         outgoing = ssl.MemoryBIO()
         connection = tls.wrap_bio(incoming, outgoing, server_side=True)

@@ -1,4 +1,4 @@
-"""The transports under plain clients of httpx: what works with httpx's own works with them."""
+"""The transports in plain httpx clients: whatever works with httpx's own works with them."""
 
 import asyncio
 import ssl
@@ -73,7 +73,7 @@ async def running() -> AsyncIterator[int]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Serve what httpx meets, and yield its URL."""
+    """Run a server with everything that these tests request, and yield its URL."""
     with (
         start_blocking_portal() as thread,
         thread.wrap_async_context_manager(running()) as port,
@@ -230,7 +230,7 @@ def test_a_timeout_raises(
     assert caught.value.request.url == f"{server}/{path}"
 
 
-def test_without_a_timeout_of_httpx_the_limits_hold(server: str) -> None:
+def test_without_a_timeout_in_httpx_the_limits_apply(server: str) -> None:
     limits = Limits(read_timeout=0.1)
     with (
         httpx.Client(transport=BlockingTransport(limits), timeout=None) as client,  # noqa: S113
@@ -240,7 +240,7 @@ def test_without_a_timeout_of_httpx_the_limits_hold(server: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://pokeapi.invalid/"])
-def test_a_server_that_is_not_there_raises(call: Call, url: str) -> None:
+def test_an_unreachable_server_raises(call: Call, url: str) -> None:
     for _ in range(4):
         with pytest.raises(httpx.ConnectError) as caught:
             call("GET", url)
@@ -257,9 +257,9 @@ def read_stream(
     most: int = 9_999_999,
     begun: Callable[[], None] = nothing,
 ) -> int:
-    """Return how many bytes of a body come until they are as many as asked for.
+    """Read a body until it has at least `most` bytes, and return how many were read.
 
-    `begun` is called once the response is there.
+    `begun` is called as soon as the response has begun.
     """
     if isinstance(client, httpx.AsyncClient):
         return asyncio.run(read_async_stream(client, url, most, begun))
@@ -309,7 +309,7 @@ def test_a_response_is_there_before_its_body(
 
 @pytest.fixture
 def five_at_once(pokeapi: PokeAPI) -> None:
-    """Let requests for number 1 be answered by fives."""
+    """Answer requests for number 1 only when five of them are waiting."""
     barrier = asyncio.Barrier(5)
 
     async def answer(_: web.Request) -> web.Response:
@@ -363,7 +363,7 @@ def test_one_client_for_two_hosts_with_and_without_tls(
     assert http2.hosts == {""}
 
 
-def test_bodies_are_sent_by_http_2(call: Call, tls: ssl.SSLContext) -> None:
+def test_bodies_are_sent_over_http_2(call: Call, tls: ssl.SSLContext) -> None:
     http2 = Http2Server()
 
     def behave(connection: Connection, stream: int, _: int) -> None:
@@ -431,7 +431,7 @@ def test_a_body_may_end_with_its_connection(call: Call, tls: ssl.SSLContext, bod
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n"], ids=["length", "chunked"]
 )
-def test_a_body_that_says_where_it_ends_must_not_end_before(
+def test_a_body_that_says_where_it_ends_must_not_end_earlier(
     call: Call, tls: ssl.SSLContext, head: bytes
 ) -> None:
     body = b"2\r\n{}\r\n" if b"chunked" in head else b"{}"
@@ -458,7 +458,7 @@ def test_an_aborted_connection_raises(call: Call, pokeapi: PokeAPI, url: str) ->
         call("GET", f"{url}/pokemon/2/")
 
 
-def test_a_header_that_is_no_ascii_is_left_out(call: Call, pokeapi: PokeAPI, url: str) -> None:
+def test_a_header_that_is_not_ascii_is_left_out(call: Call, pokeapi: PokeAPI, url: str) -> None:
     async def answer(_: web.Request) -> web.Response:
         headers = [("X", "é"), ("Y", "1"), ("Y", "2")]
         return web.Response(headers=headers)
@@ -489,10 +489,10 @@ async def test_a_request_can_be_cancelled(server: str) -> None:
     assert (await client.get(f"{server}/echo")).status_code == 200
 
 
-def test_what_reads_a_body_is_freed_once_it_is_closed(
+def test_the_reader_of_a_body_is_freed_when_the_body_is_closed(
     call: Call, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only once the collector runs: a hundred bodies of 4 MB come at the same time."""
+    """It must not wait for the collector: a hundred bodies of 4 MB may arrive at the same time."""
     readers: list[weakref.ref[Any]] = []
 
     def note(read: Call, size: int) -> Call:

@@ -345,7 +345,7 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/pokemon", range="1-9999"),
             400,
-            f"range: got '1-9999', allowed: {RANGES} (9,999 numbers, at most 1,500)",
+            f"range: got '1-9999', allowed: {RANGES} (9,999 numbers; the maximum is 1,500)",
         ),
         (
             http_event("/pokemon", fresh="1"),

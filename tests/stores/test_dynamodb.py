@@ -24,7 +24,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 NAME = "names"
 WEEK = 604_800.0
 
-# Makes the cache of a new Lambda environment: its memory is empty, the table is what it was.
+# Returns the cache of a new Lambda environment, with an empty memory and the same table.
 NewCache = Callable[[], Cache]
 
 
@@ -41,7 +41,7 @@ def shared_table() -> Iterator[Any]:
 
 @pytest.fixture
 def table(shared_table: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Empty the table of all tests, and return boto3's own view of it."""
+    """Empty the table that all tests share, and return boto3's own view of it."""
     monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)  # many tests run at once
     monkeypatch.setattr(dynamodb, "FIRST_DELAY", 0.001)
     with shared_table.batch_writer() as writer:
@@ -77,7 +77,7 @@ async def test_a_name_fetched_in_one_environment_is_known_in_all(
 
 
 class ReplacedCall:
-    """A call of a table's boto3 client, answered by a function that gets it and the request."""
+    """A method of a table's boto3 client, replaced by a function of this call and the request."""
 
     def __init__(self, table: Table, call: str, answer: Callable[..., Any]) -> None:
         client = table._client  # noqa: SLF001  boto3's own
@@ -192,7 +192,7 @@ async def test_keys_that_stay_unprocessed_are_fetched(
     assert fetched.cached == 0
     assert read.calls == 5
     assert [str(error) for error in errors] == [
-        "UnprocessedKeys in 1 of 1 batches, after all retries"
+        "UnprocessedKeys in 1 of 1 batches after all retries"
     ]
 
 
@@ -210,7 +210,7 @@ async def test_items_that_stay_unprocessed_are_reported(
     assert len(fetched.results) == 51
     assert table.scan()["Count"] == 0
     assert [str(error) for error in errors] == [
-        "UnprocessedItems in 3 of 3 batches, after all retries"
+        "UnprocessedItems in 3 of 3 batches after all retries"
     ]
 
 
@@ -220,7 +220,7 @@ async def test_environments_of_one_snapshot_wait_differently(
     waits: list[float] = []
     monkeypatch.setattr(dynamodb, "sleep", waits.append)
     for _ in range(2):
-        random.seed(1)  # what SnapStart restores everywhere
+        random.seed(1)  # the state that SnapStart restores everywhere
         writer = Table(NAME)
         ReplacedCall(writer, "batch_write_item", put_three)
         await fetch_range(url, cache=Cache(WEEK, writer), range="1-10")
@@ -232,7 +232,7 @@ async def test_environments_of_one_snapshot_wait_differently(
 
 
 def refuse(code: str) -> Callable[..., Any]:
-    """Return the answer of a call that DynamoDB refuses."""
+    """Return a function that refuses a call with this error code, as DynamoDB does."""
 
     def answer(*_: Any, **__: Any) -> Any:
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "BatchGetItem")
@@ -285,7 +285,7 @@ def test_a_table_that_hangs_delays_neither_the_fetch_nor_the_reply(
 
 
 @pytest.mark.usefixtures("table")
-async def test_a_table_is_paused_only_where_it_had_its_full_time(
+async def test_a_table_is_paused_only_if_it_had_its_full_time(
     errors: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_module, "monotonic", lambda: 0.0)
@@ -354,7 +354,7 @@ def test_the_client_is_made_at_init(
 
 
 @pytest.mark.usefixtures("table")
-def test_the_client_gives_up_soon() -> None:
+def test_the_client_times_out_soon() -> None:
     config = Table(NAME)._client.meta.config  # noqa: SLF001
     assert config.connect_timeout == 0.5
     assert config.read_timeout == 0.5

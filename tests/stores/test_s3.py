@@ -22,7 +22,7 @@ async def test_a_report_that_s3_refuses_is_not_stored(bucket: Any) -> None:
     assert list(bucket.objects.all()) == []
 
 
-def test_an_object_is_read_as_it_was_at_the_event_and_no_further_than_wanted(bucket: Any) -> None:
+def test_an_object_is_read_only_unchanged_and_only_as_far_as_wanted(bucket: Any) -> None:
     put = bucket.put_object(Key="requests/x.jsonl", Body=b"0123456789")
     store = Bucket(bucket.name)
     assert store.get("requests/x.jsonl", 4, put.e_tag.strip('"')) == b"0123"
@@ -31,7 +31,7 @@ def test_an_object_is_read_as_it_was_at_the_event_and_no_further_than_wanted(buc
 
 
 @pytest.mark.usefixtures("aws")
-def test_the_client_gives_up_before_the_invocation_does() -> None:
+def test_the_client_times_out_before_the_invocation_does() -> None:
     config = _make_client().meta.config
     assert config.connect_timeout == 1
     assert config.read_timeout == 5

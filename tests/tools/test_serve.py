@@ -181,7 +181,7 @@ def test_an_exception_of_the_function_is_a_502_and_a_line() -> None:
         assert response.json() == {"message": "Internal Server Error"}
         assert line_of(process).startswith("GET /race 502 ")
         _, errors = end(process, signal.SIGTERM)
-    assert errors == "InvalidSetting: MAX_NUMBERS: got 'x', allowed: a whole number from 1\n"
+    assert errors == "InvalidSetting: MAX_NUMBERS: got 'x', allowed: a whole number, 1 or more\n"
 
 
 def test_ctrl_c_ends_it_while_a_race_runs(url: str, asked: threading.Event) -> None:

@@ -88,12 +88,12 @@ def test_the_result_comes_first_and_in_previews_of_the_page() -> None:
 
 def test_a_strategy_that_is_cut_off_says_so_and_speed_ups_over_it_are_lower_bounds() -> None:
     found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
-    late = [Failure(number, "deadline", None, 0, "no time was left") for number in (2, 3)]
+    late = [Failure(number, "deadline", None, 0, "ran out of time") for number in (2, 3)]
     reports = [report("gather", *found), report("sync", found[0], *late, total_ms=2500)]
     tags = Tags(pages.race({}, "", reports))
     assert "gatherall at once0.10 s75xat least3" in tags.text
     assert "syncone by one, blocking2.5 s1.0x1 of 3out of time" in tags.text
-    assert "2-3 with sync: deadlineno time was left" in tags.text
+    assert "2-3 with sync: deadlineran out of time" in tags.text
 
 
 def test_a_strategy_without_names_has_no_speed_up() -> None:
@@ -219,7 +219,7 @@ def test_the_whole_page_of_a_race(snapshot: SnapshotAssertion) -> None:
     numbers = range(1, 51)
     found = [Found(number, f"name-{number}") for number in numbers]
     unlike = [Failure(number, "bad_body", 200, 1, f"byte <{number}>") for number in numbers]
-    late = [Failure(number, "deadline", None, 0, "no time was left") for number in numbers]
+    late = [Failure(number, "deadline", None, 0, "ran out of time") for number in numbers]
     reports = [
         report("index", *unlike, expression=expression),
         report("sequential", *found[:40], *late[40:], total_ms=2400, expression=expression),

@@ -1,4 +1,5 @@
-"""The names from PokeAPI: which request is next, when, and how often. It knows nothing of AWS.
+"""The names from PokeAPI: which request to send next, when, and how often.
 
-It imports `http` and `model`, and nothing else of pokemon_names.
+This package knows nothing of AWS. It imports `http` and `model`, and no other module of
+pokemon_names.
 """

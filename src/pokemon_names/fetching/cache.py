@@ -1,12 +1,12 @@
-"""Names that are known: in this environment's memory, and in a table that all environments share.
+"""Known names, in this environment's memory and perhaps in a table that all environments share.
 
-A name stays fresh for the cache's seconds. An expired name stays stored, for when PokeAPI fails. A
-table that fails, is slow or has malformed items never fails the fetch. Writes cost most, so an
-entry is written again only once a seventh of its time has passed.
+A name stays fresh for as long as the cache is told. An expired name is kept, in case PokeAPI fails.
+A table that fails, is slow or holds malformed items never makes a fetch fail. Writes cost the most,
+so a name that has not changed is written again only after a seventh of its time.
 
-Numbers that do not exist are remembered in a place of their own, and only in memory, because there
-is no end of them: for a seventh of the cache's seconds if the list of all lacks them, and for at
-most five minutes if only a 404 says so, which may be wrong.
+Numbers that do not exist are remembered separately, and only in memory, because there is no end of
+them: for a seventh of the time if they are not in the list of all Pokémon, and for at most five
+minutes if only a 404 says so, because a 404 can be wrong.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from pokemon_names.model import CachedName, Failure, Found, Result
 
 MAX_IN_MEMORY = 4096
 MAX_ABSENT = 4096
-ABSENT_SECONDS = 300.0  # by a 404 alone
-TABLE_TIMEOUT = 1.0  # for each call of the table, however large the range is
-TABLE_PAUSE = 30.0  # seconds without calls, after one that failed or ran out of its time
+ABSENT_SECONDS = 300.0  # at most, if only a 404 says that a number does not exist
+TABLE_TIMEOUT = 1.0  # seconds for each call of the table, however large the range is
+TABLE_PAUSE = 30.0  # seconds without calls, after one that failed or timed out
 
 Names = dict[int, CachedName]
 OnError = Callable[[Exception], None]
@@ -32,20 +32,20 @@ _Answer = TypeVar("_Answer")
 
 
 class Table(Protocol):
-    """A table behind the memory. It blocks, and reports items that it cannot read or write."""
+    """A table behind the memory. Its methods block, and report items they cannot read or write."""
 
     def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
-        """Return what the table has of the numbers."""
+        """Return the names that the table has for these numbers."""
 
     def save(self, names: Names, on_error: OnError) -> None:
         """Write names."""
 
 
 class Cache:
-    """The names that live from one invocation to the next.
+    """The names that outlive an invocation.
 
-    Errors of the table are handed to `on_error`, and never raised. `seconds` is how long a name
-    stays fresh, and `clock` returns epoch seconds.
+    `seconds` is how long a name stays fresh. Errors of the table are passed to `on_error` and never
+    raised. `clock` returns the time in epoch seconds.
     """
 
     def __init__(
@@ -60,15 +60,16 @@ class Cache:
         self._on_error = on_error
         self._clock = clock
         self._memory: dict[int, CachedName] = {}
-        self._absent: dict[int, float] = {}  # until when
+        self._absent: dict[int, float] = {}  # number: until when it is remembered
         self._paused_until = 0.0
-        # asyncio.run waits for its own threads, so a table that hangs would delay the reply.
+        # Not asyncio's own pool: asyncio.run waits for its threads, so a table that hangs would
+        # delay the reply.
         self._thread = ThreadPoolExecutor(1)
 
     async def load(
         self, numbers: Sequence[int], deadline: float
     ) -> tuple[dict[int, Result], dict[int, Result]]:
-        """Return the results that are fresh, and the names that have expired."""
+        """Return the fresh results and the expired names."""
         now = self._clock()
         if self._table:
             await self._load_from(self._table, numbers, now, deadline)
@@ -87,11 +88,11 @@ class Cache:
         return fresh, expired
 
     async def save(self, results: Collection[Result], *, is_listed: bool) -> None:
-        """Store names, and which numbers do not exist.
+        """Store names, and the numbers that do not exist.
 
         Args:
-            results: What a fetch returned.
-            is_listed: Whether the list of all was at hand.
+            results: The results of a fetch.
+            is_listed: Whether the fetch had the list of all Pokémon.
         """
         now = self._clock()
         names: Names = {}
@@ -116,7 +117,7 @@ class Cache:
     async def _load_from(
         self, table: Table, numbers: Sequence[int], now: float, deadline: float
     ) -> None:
-        """Remember what the table has of the numbers that are not fresh."""
+        """Copy to memory what the table has for those numbers that are not fresh."""
         wanted = []
         for number in numbers:
             cached = self._memory.get(number)
@@ -139,7 +140,7 @@ class Cache:
         return before.fresh_until < cached.fresh_until - self._seconds / 7
 
     def _remember(self, number: int, cached: CachedName) -> None:
-        self._memory.pop(number, None)  # so that it becomes the newest
+        self._memory.pop(number, None)  # inserted again, it is the newest
         self._memory[number] = cached
 
     def _forget_oldest(self) -> None:
@@ -151,7 +152,7 @@ class Cache:
     async def _call(
         self, method: Callable[[_Argument, OnError], _Answer], argument: _Argument, seconds: float
     ) -> _Answer | None:
-        """Return what a method of the table returns, None where it is paused, slow or fails."""
+        """Return the result of a table's method, or None if the table is paused, slow or fails."""
         if seconds <= 0 or monotonic() < self._paused_until:
             return None
         errors: list[Exception] = []
@@ -159,7 +160,7 @@ class Cache:
         calling = loop.run_in_executor(self._thread, method, argument, errors.append)
         try:
             answer = await asyncio.wait_for(calling, min(seconds, TABLE_TIMEOUT))
-        except Exception as error:  # noqa: BLE001  whatever it is, the names can still be fetched
+        except Exception as error:  # noqa: BLE001  whatever it is, PokeAPI still has the names
             had_little_time = isinstance(error, TimeoutError) and seconds < TABLE_TIMEOUT
             if not had_little_time:
                 self._paused_until = monotonic() + TABLE_PAUSE

@@ -1,8 +1,11 @@
-"""One number: attempts until it is settled; and how long that is worth waiting for.
+"""From a number to its result: one attempt after another, until the number is settled.
 
-A failed attempt leads to another one (policy.py has when and how often), or to the list of all, or
-settles its number as a failure. The list is a download like any other, but a number waits for it
-instead of sending requests, and it settles every number that has failed.
+A successful attempt settles its number. After a failed one, the number tries again (policy.py says
+when, and how often), waits for the list of all Pokémon, or is settled as a failure. The list is a
+download like any other, with attempts of its own. Numbers that wait for it send no requests in the
+meantime, and once it has arrived it settles every number that has failed.
+
+A fetch also ends when the rest is no longer worth waiting for; see `Fetcher.seconds_left`.
 """
 
 import asyncio
@@ -20,26 +23,29 @@ from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.errors import GetError
 from pokemon_names.model import Attempt, Failure, Found, Reason, Result
 
-GLANCE = 0.1  # seconds from one look at what is left to the next
-LONG_GLANCE = 2.0  # seconds that only a frozen environment takes
+CHECK_SECONDS = 0.1  # between two checks whether a fetch is still worth waiting for
+FREEZE_SECONDS = 2.0  # between two checks: only a frozen environment takes that long
 MIN_TIMEOUT = 0.001  # seconds for a request
-CANCEL_AGAIN = 0.05  # seconds: pyreqwest loses a cancellation that comes just as a response does
+CANCEL_AGAIN = 0.05  # seconds; pyreqwest loses a cancellation that coincides with a response
 
 NOT_LISTED = "not in the list of all Pokémon"
-_NO_LIST = GetError(kind="final", reason="bad_status", detail="this API has none")
-_NO_ANSWER = GetError(kind="service", reason="timeout", detail="no answer came while others did")
+_NO_LIST = GetError(kind="final", reason="bad_status", detail="this API has no list")
+_NO_RESPONSE = GetError(
+    kind="service", reason="timeout", detail="no response, although others got one"
+)
 
 Get = Callable[[str, Decode[Any], float | None], Awaitable[Answer[Any]]]
 
 
 class Download(msgspec.Struct, eq=False):
-    """What is fetched: a number's name, or the list of all, whose number is None.
+    """Something to fetch: a number's name, or the list of all Pokémon, which has no number.
 
-    It is settled when it has its body, or when there are no more attempts, and it `waits` while the
-    list is to decide. `paths` are the spellings worth trying, `path` is the last one tried.
-    `requests` and `unreadable` bodies are counted, and `disconnected` the connections that ended
-    under it. It `lags` once the list would be faster. Times are in seconds of the loop's clock;
-    `ready_ms` is Attempt's. Only its Fetcher changes it.
+    It is `settled` once it has a body or there will be no further attempt, and it `waits` while the
+    list is to decide. `paths` are the spellings of its path worth trying, and `path` is the last
+    one tried. `requests` counts its attempts, `unreadable` its unreadable bodies, and
+    `disconnected` the connections that ended during an attempt. It `lags` when the list would be
+    faster. Times are in seconds of the loop's clock; `ready_ms` is that of an Attempt. Only its
+    Fetcher changes it.
     """
 
     number: int | None
@@ -63,14 +69,14 @@ class Download(msgspec.Struct, eq=False):
 
 
 class Fetcher:
-    """The requests of one fetch, and the account of every attempt.
+    """The downloads of one fetch, and the record of every attempt.
 
-    It owns its downloads and the retries that they share. `at_once` is how many of them the
-    strategy sends together, and `listed` counts the names that came from the list. Start and
-    deadline are in seconds of the loop's clock.
+    It owns its downloads and the retries that they share. `at_once` is how many downloads the
+    strategy attempts together, and `listed` counts the names taken from the list. `started` and
+    `deadline` are in seconds of the loop's clock.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  what the fetch was handed
+    def __init__(  # noqa: PLR0913, PLR0917  all that a fetch is given
         self,
         numbers: Sequence[int],
         clients: Clients,
@@ -102,19 +108,19 @@ class Fetcher:
         self._garbled: set[Download] = set()
         self._settled_at = started
         self._promised_until = started
-        self._looked_at = started
+        self._checked_at = started
         self._woke_at = started
         self._list_wanted = asyncio.Event()
         self._list_settled = asyncio.Event()
 
     async def run(self, running: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine until it is done or not worth waiting for; raise what it raises.
+        """Run a coroutine until it is done or no longer worth waiting for; raise what it raises.
 
-        No task of it is left afterwards.
+        No task of the fetch is left afterwards.
         """
         task = asyncio.create_task(running)
         while not task.done() and (seconds := self.seconds_left()) > 0:
-            await asyncio.wait([task], timeout=min(seconds, GLANCE))
+            await asyncio.wait([task], timeout=min(seconds, CHECK_SECONDS))
             self._end_lagging_requests()
             if self._is_list_late():
                 self._try_other_spellings()
@@ -138,11 +144,11 @@ class Fetcher:
                 else:
                     await self.request(download)
         except Exception:
-            self._settle(download)  # so that nobody waits for it
+            self._settle(download)  # nobody may wait for it any more
             raise
 
     async def request(self, download: Download, *, in_thread: bool = False) -> None:
-        """Send one request, when it is due and the window lets it in.
+        """Send one request, as soon as it is due and the window admits it.
 
         Args:
             download: What to fetch.
@@ -161,7 +167,7 @@ class Fetcher:
             self._window.release()
 
     def look_up_all(self) -> None:
-        """Leave every number to the list of all."""
+        """Leave every number to the list of all Pokémon."""
         for download in self.numbers:
             download.waits = True
         self._list_wanted.set()
@@ -169,38 +175,41 @@ class Fetcher:
             self._go_on_without_list()
 
     def next_downloads(self) -> list[Download]:
-        """Return what is to be attempted next: numbers, slow ones last, and the list if wanted."""
-        numbers = [one for one in self.numbers if not one.settled and not one.waits]
-        numbers.sort(key=self.is_slow)
+        """Return what to attempt next: numbers, slow ones last, then the list if it is wanted."""
+        downloads = [
+            download for download in self.numbers if not download.settled and not download.waits
+        ]
+        downloads.sort(key=self.is_slow)
         if self._list_wanted.is_set() and not self.list.settled:
-            return [*numbers, self.list]
-        return numbers
+            downloads.append(self.list)
+        return downloads
 
     def wants_list(self) -> bool:
-        """Whether the list is to be attempted before other numbers."""
+        """Whether to attempt the list before any other number."""
         is_wanted = self._list_wanted.is_set() and not self.list.settled
         is_due = self.list.retry_at <= self._loop.time() and not self.is_slow(self.list)
         return is_wanted and is_due
 
     def is_slow(self, download: Download) -> bool:
-        """Whether a download would delay the others for long."""
+        """Whether attempting a download now may hold up the others for long."""
         if download.error is None:
             return False
         is_far_off = download.retry_at > self._loop.time() + self.policy.max_delay
         return is_far_off or download.error.reason == "timeout"
 
     def elapsed_ms(self, at: float | None = None) -> float:
-        """Return the milliseconds from the start of the fetch until now, or until that time."""
+        """Return the milliseconds from the start of the fetch until a time, by default now."""
         if at is None:
             at = self._loop.time()
         return (at - self._started) * 1000
 
     def seconds_left(self) -> float:
-        """Return how long it is worth waiting, as things stand.
+        """Return how much longer the fetch is worth waiting for, as things stand.
 
-        The deadline ends a fetch, and so does silence. The last numbers are stragglers, once all of
-        them were sent: they are given up if none of them is settled for a while. What Retry-After
-        promised before that is waited for.
+        The deadline ends every fetch. Silence ends it earlier, when nothing but service errors has
+        arrived for some time, or no body could be read. Once every number has been sent, the last
+        few are stragglers, and the fetch also ends if none of them is settled for some time. But if
+        PokeAPI has promised a time with Retry-After before that, the fetch waits for it.
         """
         policy = self.policy
         woke_at = self._note_freeze()
@@ -214,7 +223,7 @@ class Fetcher:
         return min(self._deadline, ends_at) - self._loop.time()
 
     def results(self) -> list[Result]:
-        """Return the name of each number, or why it has none."""
+        """Return the result of each number: its name, or the reason why it has none."""
         return list(map(self._result, self._numbers, self.numbers))
 
     def _result(self, number: int, download: Download) -> Result:
@@ -227,17 +236,17 @@ class Fetcher:
             error, attempts = self.list.error, self.list.requests
         reason: Reason
         if not is_over and self._loop.time() >= self._deadline:
-            reason, status, detail = "deadline", None, "no time was left"
+            reason, status, detail = "deadline", None, "ran out of time"
             if error:
-                detail += f", after: {error}"
+                detail += f"; last error: {error}"
         elif error is None and self._service_error and attempts == 0:
             reason, status = self._service_error.reason, self._service_error.status
-            detail = f"not sent, after: {self._service_error}"
+            detail = f"not sent; last error: {self._service_error}"
         else:
-            error = error or _NO_ANSWER
+            error = error or _NO_RESPONSE
             reason, status, detail = error.reason, error.status, error.detail
         if reason == "not_found" and self.list.body is None:
-            list_error = self.list.error or _NO_ANSWER
+            list_error = self.list.error or _NO_RESPONSE
             detail += f"; the list of all Pokémon could not be fetched: {list_error}"
         return Failure(number, reason, status, attempts, detail)
 
@@ -256,17 +265,17 @@ class Fetcher:
         self._receive(download, answer)
 
     def _receive(self, download: Download, answer: Answer[Any]) -> None:
-        if download.settled:  # by another request, and the cancellation of this one was lost
+        if download.settled:  # by the list, and the cancellation of this request was lost
             return
         if answer.error is None:
             self._succeeded(download, answer.body)
         elif answer.error.reason == "timeout" and self.seconds_left() <= 0:
-            raise asyncio.CancelledError  # as this task is about to be; a thread cannot be
+            raise asyncio.CancelledError  # the fetch is over, and a thread cannot be cancelled
         else:
             self._failed(download, answer.error)
 
     async def _send_recorded(self, download: Download, get: Get) -> Answer[Any]:
-        """Send one request, and store the attempt, even if it is cancelled."""
+        """Send one request and record the attempt, even if it is cancelled."""
         download.path = download.paths[download.requests % len(download.paths)]
         download.requests += 1
         attempt = Attempt(
@@ -279,7 +288,7 @@ class Fetcher:
             end_ms=0.0,
             bytes=0,
         )
-        answer: Answer[Any] = Answer(error=_NO_ANSWER)
+        answer: Answer[Any] = Answer(error=_NO_RESPONSE)
         try:
             answer = await get(download.path, download.decode, self._request_timeout(download))
         except asyncio.CancelledError:
@@ -296,7 +305,7 @@ class Fetcher:
         return answer
 
     def _store(self, download: Download, attempt: Attempt, requests: int) -> None:
-        """Store an attempt as often as it was sent: see GetError."""
+        """Record an attempt once for each request that GetError counts."""
         if requests > 0:
             self.attempts.append(attempt)
         for extra in range(1, requests):
@@ -311,17 +320,17 @@ class Fetcher:
         if self._service_error and self._service_error.kind == "unreadable":
             self._service_error = None
         download.body = body
-        download.task = None  # which ends by itself
+        download.task = None  # it ends by itself
         self._settle(download)
         if download is self.list:
-            self._settle_by_list([one for one in self.numbers if one.waits or one.error])
+            self._settle_by_list([other for other in self.numbers if other.waits or other.error])
         else:
             self._shared_retries += 1
 
     def _failed(self, download: Download, error: GetError) -> None:
-        """Note what an error means to all numbers, and decide what comes next for its own."""
+        """Note what an error means for all numbers, and decide how its own download goes on."""
         if download is self.list and error.reason == "not_found":
-            error = msgspec.structs.replace(error, reason="bad_status")  # it is no number
+            error = msgspec.structs.replace(error, reason="bad_status")  # the list is not a number
         download.failed_at = self._loop.time()
         download.disconnected += error.kind == "disconnected"
         if error.kind == "unreadable":
@@ -359,7 +368,7 @@ class Fetcher:
             self._window.failed(download.sent_at)
 
     def _decide(self, download: Download, error: GetError, meaning: Meaning) -> None:
-        """Settle a number by the list, let it wait for the list, or set the time of a retry."""
+        """Settle a download, let it wait for the list, or set the time of its next attempt."""
         if meaning.retry == "in smaller company" and self._is_alone(download):
             meaning = MEANINGS["service"]
         is_over = meaning.retry == "never"
@@ -382,7 +391,7 @@ class Fetcher:
     def _delay(
         self, download: Download, error: GetError, meaning: Meaning, *, is_over: bool
     ) -> float | None:
-        """Return the seconds until the next attempt, None if there is none."""
+        """Return the seconds until the next attempt, or None if there is to be none."""
         policy = self.policy
         own_attempts = policy.own_retries + 1
         if download is self.list:
@@ -391,7 +400,7 @@ class Fetcher:
             is_outage = is_nothing_read and not is_over
             if download.requests >= own_attempts and not is_outage:
                 return None
-        elif is_over:  # and the list could not help: the other spelling of the path may
+        elif is_over:  # the list could not help, but the other spelling of the path may
             has_another = error.kind == "final" and bool(download.paths)
             return 0.0 if has_another and self._spend() else None
         if meaning.retry in {"at once", "in smaller company"}:
@@ -404,24 +413,24 @@ class Fetcher:
         return self._promised(download, error.retry_after)
 
     def _promised(self, download: Download, retry_after: float) -> float:
-        """Return the delay that Retry-After asks for, unless it ends after the deadline."""
+        """Return the delay that Retry-After asks for, unless it would end after the deadline."""
         until = download.failed_at + retry_after
         if until > self._deadline:
-            return jittered(self.policy.max_delay)  # it may not be meant: a retry finds out
+            return jittered(self.policy.max_delay)  # it may be exaggerated; a retry finds out
         silent_at = self._window.answered_at + self.policy.silence_timeout
         if download.failed_at <= silent_at:
             self._promised_until = max(self._promised_until, until + self.policy.promise_timeout)
         return retry_after
 
     def _spend(self) -> bool:
-        """Take one of the shared retries, if there is one."""
+        """Take one of the shared retries, if any is left."""
         if self._shared_retries < 1:
             return False
         self._shared_retries -= 1
         return True
 
     def _settle(self, download: Download) -> None:
-        """Let nobody wait for a download any more, and end its task."""
+        """Mark a download as settled, wake up whatever waits for it, and end its task."""
         if download.settled:
             return
         download.settled = True
@@ -453,7 +462,7 @@ class Fetcher:
             self._settle(download)
 
     def _go_on_without_list(self) -> None:
-        """Decide on the numbers that wait for the list in vain."""
+        """Decide how the waiting numbers go on, now that there will be no list."""
         for download in self.numbers:
             if download.waits and download.error is None:
                 download.error = self.list.error
@@ -471,17 +480,17 @@ class Fetcher:
         return self.list.retry_at > self._loop.time() + self.policy.max_delay
 
     def _try_other_spellings(self) -> None:
-        """Let numbers use the time in which the list is late or fails."""
+        """Let numbers whose own error is final try again while the list is late or fails."""
         for download in self.numbers:
             is_final = download.error is not None and download.error.kind == "final"
             if download.waits and is_final and download.paths and self._spend():
                 download.waits = False
                 download.retry_at = 0.0
-        self._list_settled.set()  # so that they wake up
+        self._list_settled.set()  # wakes them up
         self._list_settled.clear()
 
     def _end_all(self, error: GetError) -> None:
-        """Settle all that is left after an error that ends everything."""
+        """Settle everything that is left, because every later request would fail like this one."""
         for download in [self.list, *self.numbers]:
             if not download.settled:
                 download.error = error if download.requests else None
@@ -494,14 +503,14 @@ class Fetcher:
                 download.task.cancel()
 
     def _lag_limit(self) -> float:
-        """Return the seconds for a request, after which the list would be faster."""
+        """Return how long a request may take before the list would be faster."""
         has_list = not self.list.settled or self.list.body is not None
         if not (has_list and self._window.slowest):
             return math.inf
         return max(self.policy.lag_timeout, self.policy.lag_factor * self._window.slowest)
 
     def _request_timeout(self, download: Download) -> float | None:
-        """Return the seconds for a request, None if it is ended by cancelling its task."""
+        """Return how long a request may take, or None if its task can be cancelled instead."""
         if download.task:
             return None
         seconds = min(self.seconds_left(), self._clients.limits.total_timeout)
@@ -512,7 +521,7 @@ class Fetcher:
         return max(seconds, MIN_TIMEOUT)
 
     def _meaning(self, download: Download, error: GetError) -> Meaning:
-        """Return what an error means: what all numbers suffer is the service's fault."""
+        """Return what an error means. Errors that affect all numbers are the service's."""
         if error.kind == "unreadable":
             if self._is_nothing_readable(download):
                 return MEANINGS["service"]
@@ -523,23 +532,29 @@ class Fetcher:
         return MEANINGS[error.kind]
 
     def _is_nothing_readable(self, download: Download) -> bool:
-        """Whether other numbers, too, have had no readable body since there was one, lately."""
+        """Whether no body at all can be read at the moment, not only this number's."""
         is_recent = self._loop.time() - self._read_at < self.policy.unreadable_timeout
         is_shared = len(self._garbled) > 1 or self._read_at == self._started
         return is_recent and is_shared and self._read_at <= download.sent_at
 
     def _lags(self, download: Download) -> bool:
-        """Whether a request takes so long that the list is faster."""
+        """Whether a request has taken so long that the list would be faster."""
         return self._loop.time() - download.sent_at >= self._lag_limit()
 
     def _rank(self, download: Download) -> int:
-        """Return who goes first: the list, numbers not sent yet, retries, suspects."""
+        """Return the rank in the queue: the list, unsent numbers, retries, suspects.
+
+        A suspect is a number during whose attempts a connection ended.
+        """
         if download is self.list:
             return -1
         return (RETRY if download.requests else FIRST) + download.disconnected
 
     def _company(self, download: Download) -> int:
-        """Return how many requests a download goes with: half for each connection that ended."""
+        """Return how many requests may be in flight together with this one, itself included.
+
+        Each connection that ended during an attempt halves the number.
+        """
         if download.disconnected == 0:
             return self.policy.concurrency
         return max(1, self.at_once >> download.disconnected)
@@ -551,14 +566,14 @@ class Fetcher:
         most = max(1, int(len(self.numbers) * self.policy.straggler_share))
         if self._left > most or self._left == len(self.numbers):
             return False
-        return all(one.requests for one in self.numbers if not one.settled)
+        return all(download.requests for download in self.numbers if not download.settled)
 
     def _note_freeze(self) -> float:
-        """Return when silence may begin: at the fetch's start, or at the end of the last freeze."""
+        """Return the time from which silence counts: the start, or the end of the last freeze."""
         now = self._loop.time()
-        if now - self._looked_at > LONG_GLANCE:
+        if now - self._checked_at > FREEZE_SECONDS:
             self._woke_at = now
-        self._looked_at = now
+        self._checked_at = now
         return self._woke_at
 
 

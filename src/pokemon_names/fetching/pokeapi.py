@@ -1,19 +1,22 @@
-"""All that is particular to PokeAPI: its paths, and the fields of its JSON that are read.
+"""Everything specific to PokeAPI: its paths, and the fields read from its JSON.
 
-Another API needs another base URL and this module.
+To use another API, change the base URL and this module.
 """
 
 from typing import Annotated
 
 import msgspec
 
-# The spellings of each path, relative to the base URL: a cache in front of PokeAPI keeps an answer
-# for each of them. PokeAPI's own URLs end with a slash, and its own program redirects to them.
+# The spellings of each path, relative to the base URL. A cache in front of PokeAPI may hold a wrong
+# response for one of them and a right one for the other. PokeAPI's own URLs end with a slash, and a
+# PokeAPI that you host yourself redirects to them.
 POKEMON_PATHS = ("pokemon/{}/", "pokemon/{}")
-# The list has 20 entries by default, and no maximum. An API without a list has no paths here.
+# Without a limit, the list has 20 entries; any limit is allowed. For an API that has no list, leave
+# this empty.
 LIST_PATHS = ("pokemon/?limit=100000&offset=0", "pokemon?limit=10000&offset=0")
 
-# Names are printed, one a line in text/plain, and a reply has a thousand of them.
+# Names are printed one per line, hence no control characters. A reply has a thousand of them, hence
+# the maximum length.
 _Name = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=100, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"),
@@ -21,14 +24,14 @@ _Name = Annotated[
 
 
 class Pokemon(msgspec.Struct):
-    """The name out of up to 665 KB of JSON; to skip the rest takes a fifth of json.loads' time."""
+    """The name in up to 665 KB of JSON. Skipping the rest takes a fifth of json.loads' time."""
 
     name: _Name
     id: int | None = None
 
 
 class Entry(msgspec.Struct):
-    """One Pokémon of the list."""
+    """One Pokémon in the list."""
 
     name: _Name
     url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]{1,9}/?\Z")]
@@ -40,7 +43,7 @@ class Entry(msgspec.Struct):
 
 
 class Index(msgspec.Struct):
-    """The list of all Pokémon. One that is cut short is refused, for it proves nothing missing."""
+    """The list of all Pokémon. One that is cut short is refused: it cannot say what is missing."""
 
     results: Annotated[list[Entry], msgspec.Meta(min_length=1)]
     next: None = None
@@ -52,14 +55,14 @@ class Index(msgspec.Struct):
 
 
 def decode_name(content: bytes | bytearray, number: int) -> str:
-    """Return the name in the body of a number; raise ValueError if it is another number's."""
+    """Return the name in a number's body; raise ValueError if the body is another number's."""
     pokemon = msgspec.json.decode(content, type=Pokemon)
     if pokemon.id not in {None, number}:
-        raise ValueError(f"the body is that of number {pokemon.id}")
+        raise ValueError(f"the body belongs to number {pokemon.id}")
     return pokemon.name
 
 
 def decode_list(content: bytes | bytearray) -> dict[int, str]:
-    """Return the names in the list of all, by number."""
+    """Return the names in the list of all Pokémon, by number."""
     index = msgspec.json.decode(content, type=Index)
     return {entry.number: entry.name for entry in index.results}

@@ -1,15 +1,15 @@
-"""Every limit and delay, and what each kind of error means.
+"""The rules of a fetch, as data: every limit and delay, and what each kind of error means.
 
-A number is requested until it has its name, or until nothing speaks for another request:
+A number is requested until its name has arrived, or until another request is not worth sending:
 
-1. Each number has two retries of its own, each by the other spelling of its path.
-2. Then the list of all decides, which is requested once per fetch: its names are as good, and what
-   it lacks does not exist. Once it has come, one failure of a number is enough; and if even a lone
-   request fails, it settles all that is left.
-3. While the list is late, and if it cannot be fetched, the numbers share further retries: 90, and
-   one more for each name.
+1. Each number has two retries of its own. Its attempts alternate between two spellings of its path.
+2. Then the list of all Pokémon decides. It is requested once per fetch. Its names are as good as
+   any, and a number that it lacks does not exist. Once it has arrived, a number is looked up after
+   its first failure. If even a lone request fails, the list settles every number that is left.
+3. While the list is late, or if it cannot be fetched, the numbers share further retries: 90, plus
+   one for each name received.
 
-http/errors.py gives each error its kind. window.py limits the requests in flight.
+http/errors.py gives each error its kind, and window.py limits the requests in flight.
 """
 
 import math
@@ -20,7 +20,7 @@ import msgspec
 
 from pokemon_names.http.errors import Kind
 
-# Not `random`'s own state: environments restored from one snapshot would all wait alike.
+# Not the state of `random`: environments restored from one snapshot would all wait equally long.
 _uniform = SystemRandom().uniform
 
 _MAX_DOUBLINGS = 10
@@ -30,66 +30,67 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one fetch. Times are in seconds."""
 
     concurrency: int = 100
-    """Requests in flight at most."""
+    """The maximum number of requests in flight."""
     requests_per_second: float = math.inf
-    """Requests sent at most."""
+    """The maximum rate at which requests are sent."""
 
     own_retries: int = 2
-    """Retries that a number has for itself."""
+    """The retries that each number has to itself."""
     shared_retries: int = 90
-    """Retries that all numbers share; each name adds one."""
+    """The retries that all numbers share. Each name received adds one."""
     max_unreadable: int = 3
-    """Unreadable bodies of a number before it is looked up in the list."""
+    """How many unreadable bodies a number may have before it is looked up in the list."""
     max_list_attempts: int = 6
-    """Attempts for the list before a final or unreadable answer means that there is none."""
+    """How many attempts may fail before the list counts as unavailable; more in an outage."""
     first_delay: float = 0.1
-    """Before a number's first retry; doubles, and is cut by up to half at random."""
+    """The delay before a number's first retry. It doubles; up to half is cut off at random."""
     max_delay: float = 1.0
-    """Before any retry, unless Retry-After says more."""
+    """The longest delay before a retry, unless Retry-After asks for more."""
 
     silence_timeout: float = 11.0
-    """Without any response, until all numbers are given up: an outage of 5 s fits in twice."""
+    """How long PokeAPI may send nothing, or only errors: room for two outages of 5 s."""
     straggler_timeout: float = 5.0
-    """Without a result for any of the last numbers, if somebody waits for the reply."""
+    """How long the last numbers may go without any result, if a caller waits for the reply."""
     straggler_share: float = 0.1
-    """The share of the numbers that may be stragglers."""
+    """The share of all numbers that may be such stragglers."""
     promise_timeout: float = 2.0
-    """For a response, after the time that Retry-After gave."""
+    """How long a response may take after the time promised by Retry-After."""
     unreadable_timeout: float = 3.0
-    """While no body at all can be read, until unreadable bodies are each number's own fault."""
+    """How long unreadable bodies are the service's fault, if no body at all can be read."""
     lag_timeout: float = 0.75
-    """For a response, if others have come `lag_factor` times as fast."""
+    """How long any request may take before its number is looked up in the list."""
     lag_factor: float = 4.0
-    """How many times the slowest response so far a request may take."""
+    """But a request may always take this many times as long as the slowest response so far."""
 
     first_pause: float = 0.05
-    """After an error of a request that was alone in flight; doubles until a response."""
+    """The pause after a request that failed alone in flight. It doubles until a response."""
     max_pause: float = 1.0
-    """The longest such pause. Pauses are cut by up to half at random, too."""
+    """The longest such pause. Up to half of each pause is cut off at random."""
     narrower: float = 1.25
-    """By how many requests an error narrows the window, at most by half in one round trip."""
+    """By how many requests an error narrows the window: at most by half in one round trip."""
     wider_share: float = 0.15
-    """By which share of its width a response widens it, at most by one request."""
+    """By which share of its width a response widens the window: at most by one request."""
 
     def delay(self, retry: int) -> float:
-        """Return how long to wait before a retry; the first one has the number 1."""
+        """Return how long to wait before a retry. The first one is number 1."""
         doublings = min(retry - 1, _MAX_DOUBLINGS)
         return jittered(min(self.first_delay * 2**doublings, self.max_delay))
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
-    """What an error means: to the window, to its number, and to all numbers."""
+    """What an error means: for the window, for its own number, and for all numbers."""
 
     window: Literal["narrows", "widens", "reconnects"]
     retry: Literal["later", "at once", "in smaller company", "never"]
     is_free: bool = False
-    """Whether the retry is none of the number's own, and none of the shared ones."""
+    """Whether the retry counts neither as one of the number's own nor as a shared one."""
     ends_all: bool = False
+    """Whether all other numbers fail, too."""
 
 
 MEANINGS: dict[Kind | Literal["silence"], Meaning] = {
     "service": Meaning(window="narrows", retry="later"),
-    # a timeout while nobody else is answered either
+    # a timeout, while no other request is answered either
     "silence": Meaning(window="reconnects", retry="later"),
     "refused": Meaning(window="narrows", retry="later", is_free=True),
     "unprocessed": Meaning(window="reconnects", retry="at once", is_free=True),
@@ -101,5 +102,5 @@ MEANINGS: dict[Kind | Literal["silence"], Meaning] = {
 
 
 def jittered(seconds: float) -> float:
-    """Return between half of the seconds and all of them, at random."""
+    """Return a random time between half of `seconds` and all of it."""
     return _uniform(0.5, 1) * seconds

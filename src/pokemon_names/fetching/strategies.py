@@ -1,9 +1,9 @@
-"""The strategies: four programs that fetch the same names, from one request to all at once.
+"""The strategies: four ways to fetch the same names, from one at a time to all at once.
 
-gather      all requests at once: the total time is roughly that of the longest
+gather      all requests at once: the total time is roughly that of the longest request
 sequential  one request after another, each awaited
 sync        the same with a blocking client, in a thread
-index       one request for the list of all Pokémon
+index       a single request, for the list of all Pokémon
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from pokemon_names.fetching.window import Window
 from pokemon_names.http.client import Clients
 from pokemon_names.model import Failure, Fetched, Request, Result
 
-MAX_IN_A_ROW = 3  # attempts for a number, one at a time, before it is the others' turn
+MAX_IN_A_ROW = 3  # attempts at one number before it is the next one's turn
 
 Results = dict[int, Result]
 
 
 async def run(strategy: str, fetcher: Fetcher) -> None:
-    """Fetch all numbers by a strategy; raise an unforeseen error once all are settled."""
+    """Fetch all numbers with a strategy; raise an unforeseen error once all are settled."""
     match strategy:
         case "gather":
             fetcher.at_once = min(fetcher.policy.concurrency, len(fetcher.numbers))
@@ -43,7 +43,7 @@ async def run(strategy: str, fetcher: Fetcher) -> None:
 
 
 def one_at_a_time(fetcher: Fetcher) -> Iterator[Download]:
-    """Yield the download that is attempted next, until all are settled; slow ones come last."""
+    """Yield the next download to attempt, slow ones last, until all are settled."""
     while downloads := fetcher.next_downloads():
         for download in downloads:
             for _ in range(MAX_IN_A_ROW):
@@ -56,7 +56,7 @@ def one_at_a_time(fetcher: Fetcher) -> Iterator[Download]:
                 yield fetcher.list
 
 
-async def fetch(  # noqa: PLR0913, PLR0917  what lives longer than a request, and its time
+async def fetch(  # noqa: PLR0913, PLR0917  the request, what outlives it, and its limits
     request: Request,
     clients: Clients,
     cache: Cache,
@@ -67,11 +67,11 @@ async def fetch(  # noqa: PLR0913, PLR0917  what lives longer than a request, an
     """Return a result for every number of the request.
 
     Args:
-        request: What is asked for.
+        request: The numbers, and the strategy to fetch them with.
         clients: The httpx clients.
-        cache: The names that are known.
+        cache: The names known already.
         window: The limit on requests in flight, which several fetches may share.
-        deadline: When it returns at the latest, in seconds of `time.monotonic`.
+        deadline: The latest time to return, in seconds of `time.monotonic`.
         policy: The limits and delays.
     """
     loop = asyncio.get_running_loop()

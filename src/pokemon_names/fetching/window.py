@@ -1,18 +1,22 @@
 """The limit on requests in flight. What one request learns about PokeAPI applies to all of them.
 
-    while all is well         as many as the policy allows
-    a service error           narrows the window, down to one request
-    any other response        widens it, at once to half of what was good before the errors
-    a connection that ends    is an error, whatever was on it; until a response, requests go alone
-    an error of a lone one    pauses all requests
+    at first                       the window is as wide as the policy allows
+    a service error                narrows it, down to a single request
+    any other response             widens it, at once to half of its last good width
+    the end of a connection        counts as one error; until a response, requests go alone
+    an error of a lone request     pauses all requests
 
-The window stays wide while fewer than four of nine requests fail, and settles at what a limiter
-lets through. In one round trip it narrows at most by half. A limiter answers in each round trip, so
-half of the good width is no step up there; after an outage it is, and the window is wide again at
-once. While it is narrow, requests go in random order: the failing ones may all stand first. While
-even lone requests fail, retries mix with them: it may be all first requests that fail. The
-response to a lone request shows that the new connection is alive, and how many requests at once the
-server allows on it. `make simulate` shows what this means in all kinds of weather.
+The window stays wide as long as fewer than four in nine requests fail, and settles at the width
+that a rate limiter lets through. In one round trip it narrows by half at most. A limiter lets some
+requests through in every round trip, so the window never falls below half of its good width. In an
+outage it falls far below, and the first response makes it wide again.
+
+While the window is narrow, requests go in random order, because those at the front may all be
+failing ones. While even lone requests fail, retries mix with first requests, because the numbers
+not sent yet may all be failing ones. After the end of a connection a lone request goes ahead: its
+response shows that the new connection is alive, and how many requests the server allows on it.
+
+`make simulate` shows the effect in all kinds of weather.
 """
 
 import asyncio
@@ -23,7 +27,7 @@ from random import SystemRandom
 from pokemon_names.fetching.policy import Policy, jittered
 
 FIRST = 0  # the rank of a number's first request
-RETRY = 1  # and of its retries
+RETRY = 1  # the rank of its retries
 
 _random = SystemRandom()
 
@@ -31,11 +35,11 @@ _Turn = tuple[int, int, int, int, asyncio.Future[None]]
 
 
 class Window:
-    """A semaphore for the requests of the running event loop, whose value follows PokeAPI.
+    """A semaphore for the requests of the running event loop, as wide as PokeAPI can bear.
 
-    It owns who waits and who is in flight. `answered_at` is when PokeAPI last sent a response that
-    is no service error, in seconds of the loop's clock, as all times here; `slowest` is how long
-    the slowest of these responses took.
+    It owns the queue of requests and the count of those in flight. `answered_at` is when PokeAPI
+    last sent a response other than a service error, and `slowest` is how long the slowest of these
+    responses took. Times are in seconds of the loop's clock.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -64,16 +68,16 @@ class Window:
 
         Args:
             rank: Requests of a lower rank go first.
-            position: Of the same rank, those of a lower position in their fetch do, so that no
-                fetch waits for all of another one.
-            max_in_flight: The request is sent as one of at most that many.
+            position: Within a rank, requests with a lower position in their own fetch go first, so
+                that no fetch has to wait for the whole of another one.
+            max_in_flight: How many requests may be in flight, this one included.
         """
         if not (self._in_flight or self._waiting) and self._may_send():
             self._in_flight += 1
             return
         turn = self._loop.create_future()
         insort(self._waiting, (rank, position, next(self._arrivals), max_in_flight, turn))
-        if not self._is_due:  # once all that start together wait, too
+        if not self._is_due:  # admit only when everything that starts together is waiting
             self._is_due = True
             self._loop.call_soon(self._admit)
         try:
@@ -84,12 +88,12 @@ class Window:
             raise
 
     def release(self) -> None:
-        """Let the next request in."""
+        """Note that a request has ended, and admit the next one."""
         self._in_flight -= 1
         self._admit()
 
     def answered(self, sent_at: float) -> None:
-        """Note a response that is no service error, to a request that was sent at this time."""
+        """Note a response, other than a service error, to a request sent at this time."""
         self.answered_at = self._loop.time()
         self.slowest = max(self.slowest, self.answered_at - sent_at)
         wider = self._width + min(1.0, self._width * self._policy.wider_share)
@@ -99,22 +103,22 @@ class Window:
         self._paused_until = 0.0
 
     def failed(self, sent_at: float) -> None:
-        """Note a service error for a request that was sent at this time."""
+        """Note a service error for a request sent at this time."""
         now = self._loop.time()
-        if sent_at >= self._narrowed_at:  # a round trip begins
+        if sent_at >= self._narrowed_at:  # a new round trip
             if self.answered_at >= self._narrowed_at:
                 self._good = self._width
             self._narrowed_at = now
             self._narrowest = max(1.0, self._width / 2)
         self._width = max(self._narrowest, self._width - self._policy.narrower)
-        # Of all requests that were in flight together, only the first lengthens the pause.
+        # Of several requests in flight together, only the first to fail lengthens the pause.
         if self._limit == 1 and sent_at >= self._paused_at:
             self._paused_at = now
             self._paused_until = now + jittered(self._pause)
             self._pause = min(2 * self._pause, self._policy.max_pause)
 
     def disconnected(self, sent_at: float) -> None:
-        """Note the end of a request's connection; of all that were on it, only the first counts."""
+        """Note that a request's connection ended. Of all requests on it, only the first counts."""
         if sent_at >= self._disconnected_at:
             self._disconnected_at = self._loop.time()
             self.failed(sent_at)
@@ -122,7 +126,7 @@ class Window:
 
     @property
     def is_down(self) -> bool:
-        """Whether even a request that went alone has failed, and none was answered since."""
+        """Whether even a lone request has failed, and none has been answered since."""
         return self._paused_until > 0
 
     @property
@@ -142,7 +146,7 @@ class Window:
             del self._waiting[index]
 
     def _next(self) -> int:
-        """Return whose turn it is."""
+        """Return the index of the request whose turn it is."""
         if self._limit == self._policy.concurrency and not self.is_down:
             return 0
         rank = self._waiting[0][0]
@@ -151,7 +155,7 @@ class Window:
         return _random.randrange(bisect_left(self._waiting, (rank + 1,)))
 
     def _may_send(self) -> bool:
-        """Whether nothing but a pause keeps a request back: then look again when it is over."""
+        """Whether no pause holds requests back. If one does, look again when it is over."""
         now = self._loop.time()
         until = max(self._paused_until, self._paced_until)
         if now >= until:

@@ -1,4 +1,5 @@
-"""One GET: a decoded body, or an error as a value. It knows nothing of numbers, retries or AWS.
+"""One GET request. Its result is a decoded body, or an error as a value.
 
-It imports nothing else of pokemon_names.
+This package knows nothing of Pokémon numbers, retries or AWS, and imports no other module of
+pokemon_names.
 """

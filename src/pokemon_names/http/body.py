@@ -1,4 +1,4 @@
-"""Bodies as they come from the network, and what their gzip holds."""
+"""Decompression of response bodies: gzip only, and never more than a limit."""
 
 import zlib
 from contextlib import suppress
@@ -8,31 +8,31 @@ from deflate import DeflateError, gzip_decompress
 
 from pokemon_names.http.errors import TooLargeError
 
-_MAX_MEMBERS = 16  # of a gzip stream: each costs a copy of what follows it
-_MAX_CODINGS = 4  # there is a gzip stream that holds itself
-_GZIP_CODINGS = {"gzip", "x-gzip"}  # in any case (RFC 9110, 8.4.1)
+_MAX_MEMBERS = 16  # in a gzip stream; each one costs a copy of everything after it
+_MAX_CODINGS = 4  # a gzip stream can be made to decompress to itself
+_GZIP_CODINGS = {"gzip", "x-gzip"}  # case-insensitive (RFC 9110, 8.4.1)
 _NO_CODINGS = {"identity", ""}
-_MEMBER = b"\x1f\x8b\x08"  # each member of a gzip stream begins with it
-_GZIP_WBITS = 31  # zlib's window bits for a gzip header and trailer
+_MEMBER = b"\x1f\x8b\x08"  # the first bytes of every member of a gzip stream
+_GZIP_WBITS = 31  # tells zlib to expect a gzip header and trailer
 
 
 def decompress(body: bytes | bytearray, codings: str, limit: int) -> bytes | bytearray:
-    """Return the content of a body, which may have been cut after `limit` bytes and one more.
+    """Return the content of a body.
 
     Args:
-        body: What was received.
-        codings: Its Content-Encoding, a list in the order in which they were applied.
-        limit: The most bytes of the body, and of its content.
+        body: The bytes received. The caller may stop reading once they exceed the limit.
+        codings: The Content-Encoding header: all codings, in the order in which they were applied.
+        limit: The maximum size in bytes, both as received and decompressed.
 
     Raises:
-        TooLargeError: The body or its content has more than `limit` bytes.
-        httpx.DecodingError: The body is broken, or has another coding than gzip.
+        TooLargeError: The body exceeds the limit, as received or decompressed.
+        httpx.DecodingError: The body is corrupt, or its coding is not gzip.
     """
     content = body
     names = [coding.strip() for coding in codings.lower().split(",")]
     applied = [name for name in names if name not in _NO_CODINGS]
     if not _GZIP_CODINGS.issuperset(applied) or len(applied) > _MAX_CODINGS:
-        raise httpx.DecodingError(f"the Content-Encoding is {codings}, and only gzip is accepted")
+        raise httpx.DecodingError(f"Content-Encoding is {codings}, but only gzip is accepted")
     for _ in applied:
         if len(content) > limit:
             break
@@ -43,20 +43,21 @@ def decompress(body: bytes | bytearray, codings: str, limit: int) -> bytes | byt
 
 
 def _decompress_gzip(body: bytes | bytearray, limit: int) -> bytes | bytearray:
-    """Return the content, by libdeflate in a fifth of zlib's time.
+    """Return the content, decompressed by libdeflate if possible, in a fifth of zlib's time.
 
-    libdeflate needs the size of the content. gzip's last bytes hold that of its last member.
+    libdeflate needs to know the size of the content. The last four bytes of a gzip stream hold the
+    size of its last member, which is the size of the content only if there is no other member.
     """
     size = int.from_bytes(body[-4:], "little")
     has_one_member = body.find(_MEMBER, 1) == -1
     if has_one_member and 0 < size <= limit:
-        with suppress(DeflateError):  # zlib says what is wrong
+        with suppress(DeflateError):  # zlib reports what is wrong
             return gzip_decompress(body, size)
     return _decompress_members(body, limit)
 
 
 def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
-    """Return the content of all members (RFC 1952, 2.2), at most a byte more than the limit."""
+    """Return the content of all members (RFC 1952, 2.2), cut off one byte after the limit."""
     content = bytearray()
     for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP_WBITS)
@@ -65,7 +66,7 @@ def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
         except zlib.error as error:
             raise httpx.DecodingError(str(error)) from error
         if not member.eof and len(content) <= limit:
-            raise httpx.DecodingError("the gzip stream breaks off")
+            raise httpx.DecodingError("the gzip stream is truncated")
         body = member.unused_data
         if len(content) > limit or not body.startswith(_MEMBER):
             return content

@@ -1,4 +1,4 @@
-"""The httpx clients, and what they make of one GET."""
+"""The httpx clients. They turn each GET into an `Answer`: a body, or an error as a value."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from pokemon_names.http.transport import BlockingTransport, Transport
 
 USER_AGENT = f"pokemon-names/{__version__}"
 
-_MAX_REQUESTS = 4096  # kept, so that a later invocation for the same numbers builds none
+_MAX_REQUESTS = 4096  # kept, so that later calls for the same numbers need not build them again
 _DEFAULT_LIMITS = Limits()
 
 _Body = TypeVar("_Body")
@@ -27,10 +27,11 @@ Decode = Callable[[bytes | bytearray], _Body]
 
 
 class Answer(msgspec.Struct, Generic[_Body]):
-    """The result of one GET: a body, or an error.
+    """The result of one GET: a body or an error.
 
-    `begun_at` is when the response began, in seconds of `time.monotonic`, None if none did. `bytes`
-    counts the body decompressed, but an error's as it came.
+    `begun_at` is when the response began, in seconds of `time.monotonic`, or None if there was no
+    response. `bytes` is the size of the body: decompressed if it was read, as received if the
+    response is an error.
     """
 
     body: _Body | None = None
@@ -45,7 +46,10 @@ class _Options(TypedDict):
 
 
 class Clients:
-    """The async client, and the blocking one for the strategy `sync`; both live for good."""
+    """The async client, and the blocking one for the strategy `sync`.
+
+    Both are made once and used for as long as the process lives.
+    """
 
     def __init__(
         self, base_url: str, max_body_bytes: int = 4_000_000, limits: Limits = _DEFAULT_LIMITS
@@ -53,7 +57,7 @@ class Clients:
         self.limits = limits
         self._base_url = base_url.rstrip("/")
         self._max_body_bytes = max_body_bytes
-        # The transports have the timeouts of `limits`.
+        # No timeout in httpx: the transports apply those of `limits`.
         self._options = _Options(
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
             timeout=None,
@@ -65,21 +69,21 @@ class Clients:
     async def get(
         self, path: str, decode: Decode[_Body], seconds: float | None = None
     ) -> Answer[_Body]:
-        """Return the result of one request, which takes at most `seconds`.
+        """Send one GET request and return its result.
 
         Args:
             path: Relative to the base URL.
-            decode: Returns the body that bytes of JSON hold, or raises whatever is wrong with it.
-            seconds: None leaves it to the limits.
+            decode: Turns the bytes of a JSON body into the result's body, or raises an exception.
+            seconds: How long the request may take; None leaves that to the limits.
         """
         answer: Answer[_Body] = Answer()
-        parts: list[bytes] = []  # a hundred bodies that grow would leave holes in the memory
+        parts: list[bytes] = []  # a hundred growing buffers would fragment the memory
         size = 0
         try:
             response = await self._async.send(self._request(path, seconds), stream=True)
             answer.begun_at = monotonic()
             try:
-                # `aiter_raw` reads the same, for some 5 % more processor time.
+                # `aiter_raw` would do the same for about 5 % more processor time.
                 async for part in cast("httpx.AsyncByteStream", response.stream):
                     parts.append(part)
                     size += len(part)
@@ -95,7 +99,7 @@ class Clients:
     def get_blocking(
         self, path: str, decode: Decode[_Body], seconds: float | None = None
     ) -> Answer[_Body]:
-        """Do the same with the blocking client."""
+        """Do the same as `get`, with the blocking client."""
         answer: Answer[_Body] = Answer()
         parts: list[bytes] = []
         size = 0
@@ -116,9 +120,9 @@ class Clients:
         return answer
 
     async def warm_up(self, path: str, seconds: float, *, blocking: bool) -> None:
-        """Send a request by one of the clients, at most for `seconds`, to have its connection.
+        """Open the connection of one of the clients by sending a request, for at most `seconds`.
 
-        An error is ignored: the requests that follow meet it, too.
+        Errors are ignored, because the requests that follow will meet them too.
         """
         if blocking:
             await asyncio.to_thread(self.get_blocking, path, bytes, seconds)
@@ -128,7 +132,7 @@ class Clients:
     def _read(
         self, answer: Answer[_Body], response: httpx.Response, raw: bytes, decode: Decode[_Body]
     ) -> None:
-        """Read the body of a response into its answer; raise httpx.DecodingError."""
+        """Set the body or the error of an answer; raise httpx.DecodingError."""
         coding = response.headers.get("Content-Encoding", "")
         if not response.is_success:
             answer.bytes = len(raw)
@@ -144,7 +148,7 @@ class Clients:
             if encoding != "utf-8":
                 content = content.decode(encoding).encode()
             answer.body = decode(content)
-        except Exception as error:  # whatever is wrong with a body is an error of its own
+        except Exception as error:  # whatever `decode` raises, the body is unreadable
             raise httpx.DecodingError(str(error)) from error
 
     def _request(self, path: str, seconds: float | None) -> httpx.Request:
@@ -153,20 +157,24 @@ class Clients:
         return self._build_request(path, seconds)
 
     def _build_request(self, path: str, seconds: float | None = None) -> httpx.Request:
-        # pyreqwest has one timeout for a whole request: the transport adds httpx's four up.
+        # pyreqwest has one timeout for a whole request. The transport sums up httpx's four, so it
+        # is enough to set one of them.
         timeout = httpx.Timeout(None, read=seconds)
         request = self._async.build_request("GET", f"{self._base_url}/{path}", timeout=timeout)
-        request.headers = self._headers  # shared: stored requests would take a megabyte more
+        request.headers = self._headers  # shared, which saves a megabyte in the stored requests
         return request
 
     @cached_property
     def _blocking(self) -> httpx.Client:
-        """Made on first use, because each client reads the trusted certificates again."""
+        """The blocking client.
+
+        It is made on first use, because every client reads the trusted certificates again.
+        """
         return _Client(transport=BlockingTransport(self.limits), **self._options)
 
 
 class _NoCookies(httpx.Cookies):
-    """A jar that stays empty: PokeAPI sets no cookies, and to look takes 0.1 ms a response."""
+    """A cookie jar that stays empty: PokeAPI sets none, and looking takes 0.1 ms per response."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass

@@ -1,18 +1,20 @@
-"""Which client the next request of an origin goes to, and when another client replaces it.
+"""Which client sends the next request to an origin, and when a new client replaces it.
 
-    client     over TLS                                          without TLS
-    HTTP/2     the first one: one connection for all requests
-    any        if the server does not speak HTTP/2               the first one
-    HTTP/1.1   if the server speaks HTTP/2 only to refuse it
+There are three kinds of client, by the versions of HTTP that they speak:
 
-A client that speaks both learns only in a handshake that requests can share the connection, so it
-opens 100 connections for the first 100 requests. One that speaks only HTTP/2 opens one. If the
-server does not speak HTTP/2, one connection is lost until that is known, or three if it just ends
-them. An answer in HTTP/2 leads back to the first client, and so does a server that refuses
-HTTP/1.1, too.
+    client     over TLS                                                   without TLS
+    HTTP/2     at first: all requests share one connection
+    any        once the server turns out not to speak HTTP/2              always
+    HTTP/1.1   once the server answers over HTTP/2 that it requires HTTP/1.1
 
-A new client of the same kind replaces one whose connection was silent until a request timed out, or
-was cancelled: such a connection may answer pings for good, and nothing else.
+Why not start with a client that speaks both versions? It learns only from a handshake that requests
+can share a connection, so it opens 100 connections for the first 100 requests. A client that speaks
+only HTTP/2 opens one. If the server does not speak HTTP/2, finding out costs one connection, or
+three if the server just closes them. The first client returns as soon as a response arrives over
+HTTP/2, or the server refuses HTTP/1.1 as well.
+
+A connection can also fall silent: it goes on answering pings, and nothing else. When a request on
+such a connection times out or is cancelled, a new client of the same kind takes over.
 """
 
 from collections.abc import Callable
@@ -34,19 +36,20 @@ from pokemon_names.http.errors import (
 Version = Literal["HTTP/2", "any", "HTTP/1.1"]
 Origin = tuple[str, bytes, int | None]
 
-MAX_ENDS = 3  # connections in a row that end without a word
-# Seconds in which the server ends every TLS handshake, before it has ever responded: a server that
-# starts does so, too.
+MAX_ENDS = 3  # connections in a row that end without an explanation
+# A server that has never responded may end every TLS handshake for this many seconds, as one that
+# is starting up does. After that, no connection is expected to work.
 HANDSHAKE_SECONDS = 2.0
-SILENCE = 0.5  # seconds without a response on a connection, when a request ends in vain
+SILENCE = 0.5  # seconds without a response, after which a connection counts as silent
 
-# HTTP/2's own 64 KB for all bodies in flight together would cost a round trip for every 64 KB.
+# With HTTP/2's default of 64 KB, which all bodies in flight share, every 64 KB would cost a round
+# trip.
 _STREAM_WINDOW = 1024 * 1024
 _CONNECTION_WINDOW = 16 * _STREAM_WINDOW
-_HEADERS = 256 * 1024  # bytes of a response's headers; servers send 20 KB, and hyper takes 16
+_HEADERS = 256 * 1024  # bytes per response; real servers send 20 KB, and hyper's default is 16 KB
 
-# What TLS says if the server does not speak a client's version, or the client of a response in
-# another one; and which version is next.
+# For each client, the one to try next when the server does not speak its version of HTTP, and the
+# messages that say so. They come from TLS, or from parsing a response in another version.
 _NO_HTTP2 = ("NoApplicationProtocol", "frame with invalid size")
 _OTHER_VERSIONS: dict[Version, tuple[Version, tuple[str, ...]]] = {
     "HTTP/2": ("any", _NO_HTTP2),
@@ -54,31 +57,32 @@ _OTHER_VERSIONS: dict[Version, tuple[Version, tuple[str, ...]]] = {
     "HTTP/1.1": ("HTTP/2", ("NoApplicationProtocol", "invalid HTTP version parsed")),
 }
 _ONLY_HTTP1 = "requires HTTP/1.1"
-_FRAME = "error received"  # the server says it in a frame, which only HTTP/2 has
+_FRAME = "error received"  # in a frame, so the server does speak HTTP/2
 
 _Client = TypeVar("_Client")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client waits for, in seconds.
+    """The timeouts of a client, in seconds.
 
-    Only a ping tells a connection that the network has forgotten from a slow server. It is sent
-    after `ping_interval` without a byte from the server while requests are in flight.
+    Only a ping can tell a slow server from a connection that the network has forgotten. It is sent
+    when requests are in flight and nothing has arrived from the server for `ping_interval`.
     """
 
-    connect_timeout: float = 3.0  # all requests wait for one connection
-    read_timeout: float = 5.0  # from one read to the next
-    total_timeout: float = 10.0  # to the end of the body, for one that drips
+    connect_timeout: float = 3.0  # all requests wait for the same connection
+    read_timeout: float = 5.0  # between two reads
+    total_timeout: float = 10.0  # until the end of the body, in case it only trickles in
     ping_interval: float = 1.0
     ping_timeout: float = 1.0
 
 
 class Pool(msgspec.Struct, Generic[_Client]):
-    """A client with its connections to one origin; Connections alone changes it.
+    """A client and its connections to one origin. Only Connections changes it.
 
-    Times are in seconds of `time.monotonic`: when a response last began or ended, and when a
-    connection last ended. `ends` counts the ends of connections since a response, from
-    `ending_since` on, and `was_heard` says whether the origin ever responded.
+    `heard_at` is when a response last began or ended, and `was_heard` whether the origin has ever
+    responded. `ended_at` is when a connection last ended, `ends` how many have ended since the last
+    response, and `ending_since` when the first of them did. Times are in seconds of
+    `time.monotonic`.
     """
 
     origin: Origin
@@ -97,9 +101,9 @@ class Pool(msgspec.Struct, Generic[_Client]):
 
 
 class Connections(Generic[_Client]):
-    """The pool that the next request goes to, for each origin.
+    """The current pool of each origin, which sends the next request.
 
-    It owns the pools. One that was replaced lives until its last request has ended.
+    It owns the pools. A pool that has been replaced lives until its last request ends.
     """
 
     def __init__(self, make_builder: Callable[[], Any], limits: Limits) -> None:
@@ -108,16 +112,16 @@ class Connections(Generic[_Client]):
         self._pools: dict[Origin, Pool[_Client]] = {}
 
     def exchange(self, url: httpx.URL) -> "Exchange[_Client]":
-        """Return a request that is about to be sent to a URL."""
+        """Return the exchange for a request that is about to be sent to a URL."""
         return Exchange(self, self.newest((url.scheme, url.raw_host, url.port)))
 
     def newest(self, origin: Origin) -> Pool[_Client]:
-        """Return the pool that the next request to an origin goes to."""
+        """Return the pool that sends the next request to an origin."""
         pool = self._pools.get(origin)
         return pool or self._add(origin, "HTTP/2" if origin[0] == "https" else "any")
 
     def heard(self, pool: Pool[_Client], version: str | None = None) -> None:
-        """Note that a response on a pool has begun, in this HTTP version, or ended."""
+        """Note that a response has begun, in this version of HTTP, or that it has ended."""
         pool.heard_at = monotonic()
         pool.ends = 0
         pool.was_heard = True
@@ -127,13 +131,13 @@ class Connections(Generic[_Client]):
     def failed(
         self, pool: Pool[_Client], error: Exception, *, heard_at: float, has_begun: bool
     ) -> httpx.RequestError:
-        """Return the error of a request as one of httpx, and replace its pool if need be.
+        """Return a request's error as an exception of httpx, and replace its pool if necessary.
 
         Args:
-            pool: Where the request was sent.
-            error: What its client raised.
-            heard_at: When the request was sent, or its response began.
-            has_begun: Whether its response had begun.
+            pool: The pool that sent the request.
+            error: The exception that its client raised.
+            heard_at: When the response began, or when the request was sent if there was none.
+            has_begun: Whether the response had begun.
         """
         failure = from_pyreqwest(
             error,
@@ -165,12 +169,12 @@ class Connections(Generic[_Client]):
         return failure
 
     def silent(self, pool: Pool[_Client]) -> None:
-        """Note that a request waited in vain, and replace its pool if all others did, too."""
+        """Note that a request got no response, and replace its pool if it has fallen silent."""
         if pool.is_shared and monotonic() - pool.heard_at >= SILENCE:
             self._replace(pool, pool.version)
 
     def _replace(self, pool: Pool[_Client], version: Version) -> None:
-        """Let a new pool take the place of this one, unless another one has."""
+        """Put a new pool in the place of this one, unless that has already happened."""
         if self.newest(pool.origin) is pool:
             self._add(pool.origin, version).was_heard = pool.was_heard
 
@@ -181,7 +185,7 @@ class Connections(Generic[_Client]):
 
 
 class Exchange(Generic[_Client]):
-    """One request, on the pool that was its origin's when it was sent."""
+    """One request and the pool that sends it, which may be replaced in the meantime."""
 
     def __init__(self, connections: Connections[_Client], pool: Pool[_Client]) -> None:
         self.client = pool.client
@@ -191,31 +195,31 @@ class Exchange(Generic[_Client]):
         self._has_begun = False
 
     def heard(self, version: str | None = None) -> None:
-        """Note that the response has begun, or ended."""
+        """Note that the response has begun, in this version of HTTP, or that it has ended."""
         self._has_begun = True
         self._connections.heard(self._pool, version)
         self._heard_at = self._pool.heard_at
 
     def cancelled(self) -> None:
-        """Note that nobody waits for the response any more."""
+        """Note that nobody is waiting for the response any more."""
         if monotonic() - self._heard_at >= SILENCE:
             self._connections.silent(self._pool)
 
     def may_be_repeated(self, failure: httpx.RequestError) -> bool:
-        """Whether the server refused only the version of HTTP, and another one is next."""
+        """Whether the server refused only this version of HTTP, and another one comes next."""
         version = self._pool.version
         is_refused = isinstance(failure, UnprocessedError) and version != "HTTP/1.1"
         return is_refused and self._connections.newest(self._pool.origin).version != version
 
     def failed(self, error: Exception) -> httpx.RequestError:
-        """Return an error of the client as one of httpx."""
+        """Return an error of the client as an exception of httpx."""
         return self._connections.failed(
             self._pool, error, heard_at=self._heard_at, has_begun=self._has_begun
         )
 
 
 def _configured(builder: Any, version: Version, limits: Limits) -> Any:
-    """Return the builder of a client that speaks this version of HTTP."""
+    """Return a builder, configured for a client that speaks this version of HTTP."""
     builder = (
         builder.connect_timeout(timedelta(seconds=limits.connect_timeout))
         .read_timeout(timedelta(seconds=limits.read_timeout))

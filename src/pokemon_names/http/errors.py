@@ -1,13 +1,14 @@
-"""From what the network did to a kind of error: one tree, one table.
+"""What the network did, sorted into kinds of error: one tree, one table.
 
-pyreqwest's errors become httpx's, and each of those has a kind, which policy.py gives a meaning:
+pyreqwest's errors become httpx's exceptions. Each of those has a kind, and so has each status;
+policy.py says what a kind means.
 
     httpx's exception           kind          reason       what happened
     TimeoutException            service       timeout      no connection, response or body in time
     NetworkError                service       unreachable  no connection, or it ended
-    ├── UnusableError           fatal         unreachable  no later connection can work either
-    ├── EndedError              disconnected  unreachable  it ended with all requests on it
-    ├── UnprocessedError        unprocessed   unreachable  the server never began with the request
+    ├── UnusableError           fatal         unreachable  no connection can work, now or later
+    ├── EndedError              disconnected  unreachable  it ended, and every request on it failed
+    ├── UnprocessedError        unprocessed   unreachable  the server never processed the request
     └── RefusedError            refused       unreachable  the server refused this one request
     RemoteProtocolError         service       bad_body     the body broke off
     DecodingError               unreadable    bad_body     the response or its body makes no sense
@@ -38,30 +39,32 @@ _MAX_DETAIL = 200
 
 
 class UnusableError(httpx.NetworkError):
-    """No connection can work: a certificate is not accepted, or the two sides share no TLS."""
+    """No connection can work, because of a certificate, TLS itself or a proxy's password."""
 
 
 class EndedError(httpx.NetworkError):
-    """The connection ended, with all requests that were on it."""
+    """The connection ended, and every request on it failed."""
 
 
 class UnprocessedError(httpx.NetworkError):
-    """The server never began with the request: it did not arrive, or the server says so."""
+    """The server never processed the request: it did not arrive, or the server says so."""
 
 
 class RefusedError(httpx.NetworkError):
-    """The server refused the request, and the two retries that pyreqwest makes of it."""
+    """The server refused the request, and also the two retries that pyreqwest makes."""
 
 
 class TooLargeError(httpx.DecodingError):
-    """The body is larger than the client allows, compressed or decompressed."""
+    """The body exceeds the client's limit, compressed or decompressed."""
 
 
 class GetError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a GET returned no body.
 
-    It is a value: a stored exception would hold its traceback, and that the body. `retry_after` is
-    in seconds, None if the server names no time. `requests` is how many requests were sent.
+    It is a value, because a stored exception would keep its traceback alive, and with it the body.
+    `retry_after` is in seconds, or None if the server named no time. `requests` is how many
+    attempts it counts as: none if the server never processed the request, and three if it refused
+    it, because pyreqwest sends two retries of its own.
     """
 
     kind: Kind
@@ -77,7 +80,7 @@ class GetError(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.status} {self.detail}"
 
 
-# The first class of an exception's method resolution order that is listed here decides.
+# The first class in an exception's method resolution order that is listed here decides.
 _KINDS: dict[type, tuple[Kind, Reason]] = {
     httpx.TimeoutException: ("service", "timeout"),
     httpx.NetworkError: ("service", "unreachable"),
@@ -96,59 +99,59 @@ _NOT_RETRIED = {501, 505}
 _CONNECTING = "client error (Connect)"
 _NO_PONG = "keep-alive timed out"
 _TUNNEL = "tunnel error: "
-_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY does not connect: "
+_PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY failed: "
 _NO_CLOSE_NOTIFY = "without sending TLS close_notify"
 
-# pyreqwest has no types for these: its innermost message tells them apart.
+# pyreqwest has no types for these errors. Only the innermost message tells them apart.
 _SIGNS: dict[str, type[httpx.RequestError]] = {
-    # the connection that the request waited for did not come up
+    # the connection that the request was waiting for was not established
     "request was canceled": UnprocessedError,
-    # the connection ended while the request waited for its turn there
+    # the connection ended before it was the request's turn
     "dropped the dispatch task": UnprocessedError,
-    # GOAWAY, for the streams after the last one processed
+    # GOAWAY, for streams after the last one that was processed
     "connection error received": UnprocessedError,
     "requires HTTP/1.1": UnprocessedError,
     "refused stream": RefusedError,
     "stream error": httpx.ReadError,
 }
 
-# Why no connection can work, and what to do about it.
+# The messages that mean that no connection can work, and what to do about each.
 _REMEDIES = {
-    "proxy authorization required": "name a user and a password in its URL",
-    "CaUsedAsEndEntity": "the server needs a certificate that is not an authority's own",
+    "proxy authorization required": "put a user name and a password into its URL",
+    "CaUsedAsEndEntity": "the server needs a certificate other than the authority's own",
     "not valid for any names": "the server needs a certificate with a subjectAltName",
-    "UnknownIssuer": "name a file with its authority in SSL_CERT_FILE",
+    "UnknownIssuer": "set SSL_CERT_FILE to a file with the issuer's certificate",
     "not valid for name": "correct the host in POKEAPI_URL",
     "expired": "the server needs a new one",
-    "invalid peer certificate": "the server needs another one",
+    "invalid peer certificate": "the server needs a different one",
     "InvalidContentType": "the server does not speak TLS: correct POKEAPI_URL",
     "UnrecognisedName": "the server does not know this host: correct POKEAPI_URL",
     "ProtocolVersion": "the server must speak TLS 1.2 or 1.3",
     "peer is incompatible": "the server must speak TLS 1.2 or 1.3 with forward secrecy",
     "InsufficientSecurity": "the server must offer a cipher with forward secrecy",
-    "HandshakeFailure": "the server must offer a cipher with forward secrecy, and ask for no"
-    " client certificate",
-    "CertificateRequired": "the server must ask for no client certificate",
-    "BadCertificate": "the server must ask for no client certificate",
-    "UnknownCA": "the server must ask for no client certificate",
-    "AccessDenied": "the server must ask for no client certificate",
-    HANDSHAKE_ENDED: "the server must speak TLS 1.2 or 1.3 with forward secrecy, and ask for no"
-    " client certificate",
+    "HandshakeFailure": "the server must offer a cipher with forward secrecy, and must not ask for"
+    " a client certificate",
+    "CertificateRequired": "the server must not ask for a client certificate",
+    "BadCertificate": "the server must not ask for a client certificate",
+    "UnknownCA": "the server must not ask for a client certificate",
+    "AccessDenied": "the server must not ask for a client certificate",
+    HANDSHAKE_ENDED: "the server must speak TLS 1.2 or 1.3 with forward secrecy, and must not ask"
+    " for a client certificate",
 }
-# TLS 1.3 asks for a client's certificate only after the handshake.
+# With TLS 1.3, a client learns that its certificate is missing only after the handshake.
 _AFTER_HANDSHAKE = "CertificateRequired"
 
 
-def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
+def from_pyreqwest(  # noqa: C901, PLR0911  a branch for each row
     error: Exception, *, has_begun: bool, is_shared: bool, is_new: bool
 ) -> httpx.RequestError:
-    """Return an error of a pyreqwest client as one of httpx.
+    """Return an error of a pyreqwest client as an exception of httpx.
 
     Args:
-        error: What the client raised.
+        error: The exception that the client raised.
         has_begun: Whether the response had begun.
-        is_shared: Whether other requests were on the same connection.
-        is_new: Whether the connection has returned no response yet.
+        is_shared: Whether all requests share one connection.
+        is_new: Whether there has been no response on the connection yet.
     """
     if not isinstance(error, DetailedPyreqwestError):
         return httpx.DecodingError(str(error))
@@ -159,7 +162,7 @@ def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
         return EndedError(_NO_PONG)
     if isinstance(error, RequestTimeoutError):
         return httpx.ConnectTimeout(message) if is_connecting else httpx.ReadTimeout(message)
-    if "stream error detected" in message:  # by this side: the response breaks HTTP/2's rules
+    if "stream error detected" in message:  # on this side: the response violates HTTP/2
         return httpx.DecodingError(message)
     if has_begun:
         if is_shared and "stream error" not in message:
@@ -176,32 +179,32 @@ def from_pyreqwest(  # noqa: C901, PLR0911  one for each row
 
 
 def is_unannounced_end(error: Exception) -> bool:
-    """Whether a TLS connection ended without a close_notify."""
+    """Whether a TLS connection ended without a close_notify alert."""
     return isinstance(error, DetailedPyreqwestError) and _NO_CLOSE_NOTIFY in _causes(error)[-1]
 
 
 def unusable(message: str) -> UnusableError | None:
-    """Return the error with its remedy, None unless the message says that nothing can work."""
+    """Return an error with its remedy if the message means that no connection can work."""
     for sign, remedy in _REMEDIES.items():
         if sign in message:
-            # Without the dates of a certificate, which differ from one request to the next.
+            # Leave out the time of the check, which differs from one request to the next.
             problem = message.partition("; ")[0].partition(": verification time")[0]
             advice = remedy
-            if message.startswith(_PROXY):  # it is this connection's server
+            if message.startswith(_PROXY):  # the proxy is the server of this connection
                 advice = remedy.replace("the server", "it").replace("POKEAPI_URL", "its URL")
             return UnusableError(f"{problem}; {advice}")
     return None
 
 
 def from_exception(error: httpx.RequestError) -> GetError:
-    """Return what an exception of the client means."""
+    """Return the error for an exception of the client."""
     kind, reason = next(_KINDS[type_] for type_ in type(error).__mro__ if type_ in _KINDS)
     requests = _REQUESTS.get(kind, 1)
     return GetError(kind=kind, reason=reason, detail=_in_a_line(str(error)), requests=requests)
 
 
 def from_status(response: httpx.Response, text: str) -> GetError:
-    """Return what a response other than 2xx means, whose body is this text."""
+    """Return the error for a response other than 2xx, with the text of its body."""
     status = response.status_code
     kind: Kind = "final"
     if status in _RETRIED or (response.is_server_error and status not in _NOT_RETRIED):
@@ -216,31 +219,31 @@ def from_status(response: httpx.Response, text: str) -> GetError:
 
 
 def _causes(error: DetailedPyreqwestError) -> list[str]:
-    """Return the messages of an error and its causes, the innermost last."""
+    """Return the messages of an error and its causes, innermost last."""
     causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
-    causes[-1] = causes[-1].partition(": https://")[0]  # without a link to a manual
+    causes[-1] = causes[-1].partition(": https://")[0]  # leave out the link to a manual
     if any(cause.startswith(_TUNNEL) for cause in causes):
         causes[-1] = _PROXY + causes[-1].removeprefix(_TUNNEL)
     return causes
 
 
 def _in_a_line(text: str) -> str:
-    """Return the start of a text on one line, with its control characters escaped."""
-    characters = " ".join(text[:_MAX_DETAIL].split())
+    """Return the start of a text as one line, with control characters escaped."""
+    line = " ".join(text[:_MAX_DETAIL].split())
     escaped = [
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in characters
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
     ]
     return "".join(escaped)[:_MAX_DETAIL]
 
 
 def _no_connection(message: str) -> httpx.RequestError:
-    if HANDSHAKE_ENDED in message:  # that may pass: connections.py counts
+    if HANDSHAKE_ENDED in message:  # may be temporary; connections.py decides when it is not
         return httpx.ConnectError(message)
     return unusable(message) or httpx.ConnectError(message)
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Return a Retry-After, which is a number of seconds or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds of a Retry-After header, which may hold a date (RFC 9110, 10.2.3)."""
     if retry_after.isdecimal():
         return float(retry_after)
     try:

@@ -1,13 +1,16 @@
-"""httpx's transports, async and blocking, over pyreqwest.
+"""Transports for httpx over pyreqwest, async and blocking.
 
-They work under any `httpx.AsyncClient` and `httpx.Client`. pyreqwest's connections outlive an event
-loop, which those of httpx's own transport do not: one client serves one `asyncio.run` after
-another. Over TLS all requests to a host share one HTTP/2 connection, made by one handshake. Without
-TLS, or if the server does not speak HTTP/2, each request in flight has a connection of its own.
+They work with any `httpx.AsyncClient` or `httpx.Client`. A global client can serve one
+`asyncio.run` after another, because pyreqwest's connections outlive the event loop. With httpx's
+own transport, most later runs fail with `RuntimeError: Event loop is closed`.
 
-Two things differ from httpx's own transport. pyreqwest has one timeout for a whole request: the sum
-of httpx's four. And the arguments `verify`, `cert`, `http2`, `limits` and `proxy` of a client are
-for httpx's own transport; this one trusts the authorities in SSL_CERT_FILE, or else the system's.
+Over TLS, all requests to a host share one HTTP/2 connection, opened by a single handshake. Without
+TLS, or if the server does not speak HTTP/2, each request in flight has its own connection.
+
+There are two differences from httpx's own transports. pyreqwest has one timeout for a whole
+request, which is the sum of httpx's four. And the client's arguments `verify`, `cert`, `http2`,
+`limits` and `proxy` configure only httpx's own transports. These trust the authorities in
+SSL_CERT_FILE or, without it, the system's.
 """
 
 import asyncio
@@ -25,9 +28,9 @@ from pyreqwest.response import BaseResponse, Response, SyncResponse
 from pokemon_names.http.connections import Connections, Exchange, Limits
 from pokemon_names.http.errors import is_unannounced_end
 
-# With more, a response would be seen to begin only after its first 64 KB: most bodies have 7.
+# With more, a response would seem to begin only after its first 64 KB, and most bodies have 7 KB.
 _READ_AHEAD = 0
-_PART = 65_536  # bytes of a body
+_PART = 65_536  # bytes of a body to read at a time
 
 _DEFAULT_LIMITS = Limits()
 
@@ -35,13 +38,13 @@ _Builder = TypeVar("_Builder", bound=BaseRequestBuilder)
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Sends requests by pyreqwest's async client."""
+    """The transport of an `httpx.AsyncClient`: it sends requests with pyreqwest's async client."""
 
     def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._connections: Connections[Client] = Connections(ClientBuilder, limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response, whose body is still to be read; raise httpx.RequestError."""
+        """Return the response to a request, its body unread; raise httpx.RequestError."""
         exchange = self._connections.exchange(request.url)
         try:
             builder = exchange.client.request(request.method, str(request.url))
@@ -63,13 +66,13 @@ class Transport(httpx.AsyncBaseTransport):
 
 
 class BlockingTransport(httpx.BaseTransport):
-    """Sends requests by pyreqwest's blocking client."""
+    """The transport of an `httpx.Client`: it sends requests with pyreqwest's blocking client."""
 
     def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._connections: Connections[SyncClient] = Connections(SyncClientBuilder, limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response, whose body is still to be read; raise httpx.RequestError."""
+        """Return the response to a request, its body unread; raise httpx.RequestError."""
         exchange = self._connections.exchange(request.url)
         try:
             builder = exchange.client.request(request.method, str(request.url))
@@ -88,7 +91,7 @@ class BlockingTransport(httpx.BaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of a response, as it comes."""
+    """The body of a response, in parts as they arrive."""
 
     def __init__(
         self, response: Response, sending: StreamRequest, exchange: Exchange[Client]
@@ -111,12 +114,13 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._sending.__aexit__(None, None, None)
-        # httpx's response is a cycle: what this holds of its body would wait for the collector.
+        # httpx's response is a reference cycle: what this object holds on to would stay in memory
+        # until the garbage collector runs.
         del self._read, self._sending
 
 
 class _BlockingBody(httpx.SyncByteStream):
-    """The same, blocking."""
+    """The same for a blocking response."""
 
     def __init__(
         self, response: SyncResponse, sending: SyncStreamRequest, exchange: Exchange[SyncClient]
@@ -143,14 +147,14 @@ class _BlockingBody(httpx.SyncByteStream):
 
 
 def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
-    # HTTP/2 has no Host header, and nginx refuses one with 400. For HTTP/1.1 pyreqwest adds it.
+    # HTTP/2 has no Host header, and nginx rejects one with 400. For HTTP/1.1, pyreqwest adds it.
     headers = [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in request.headers.raw
         if name.lower() != b"host"
     ]
     builder = builder.headers(headers).streamed_read_buffer_limit(_READ_AHEAD)
-    # Not `request.content`, which a request that follows a redirect lacks.
+    # Not `request.content`, which httpx does not set when it follows a redirect.
     if isinstance(request.stream, httpx.ByteStream) and (content := b"".join(request.stream)):
         builder = builder.body_bytes(content)
     timeouts = request.extensions.get("timeout", {}).values()
@@ -161,14 +165,15 @@ def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
 
 
 def _is_in_memory(request: httpx.Request) -> bool:
-    """Whether the body of a request is there as a whole; otherwise it can be sent only once."""
+    """Whether the whole body of a request is in memory; otherwise it can be sent only once."""
     return isinstance(request.stream, httpx.ByteStream)
 
 
 def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], int]:
-    """Return the method that reads the next part of a body, and the size of all but the last.
+    """Return a function that reads the next part of a body, and the size of all parts but the last.
 
-    A body of unknown length may be a stream of events: each part is wanted at once.
+    A body of unknown length may be a stream of events, so its parts have any size: each of them is
+    passed on at once.
     """
     if "Content-Length" in response.headers:
         return partial(reader.read, _PART), _PART
@@ -176,9 +181,9 @@ def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], in
 
 
 def _ends_with_connection(response: BaseResponse) -> bool:
-    """Whether the end of a body is that of its connection (RFC 9112, 6.3).
+    """Whether a body ends only when its connection does (RFC 9112, 6.3).
 
-    Many servers send no close_notify before it, and OpenSSL's clients do not insist on one.
+    Many servers then omit TLS's close_notify, and clients that use OpenSSL do not insist on it.
     """
     has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
     return not has_length and response.version.startswith("HTTP/1")
@@ -196,7 +201,7 @@ def _to_httpx(
 def _headers(response: BaseResponse) -> list[tuple[str, str]]:
     try:
         return list(response.headers.items())
-    except ValueError:  # a header may have bytes from 0x80 on, but pyreqwest decodes none
+    except ValueError:  # a header may have bytes above 0x7F, which pyreqwest cannot decode
         headers = []
         for name in set(response.headers):
             with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What is stored on AWS: all that uses boto3, which is imported only where there is a store.
+"""Storage on AWS: everything that uses boto3, which is imported only if there is a store.
 
-It may import `model`, and of pokemon_names nothing else.
+This package may import `model`, and no other module of pokemon_names.
 """

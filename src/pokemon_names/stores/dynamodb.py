@@ -1,7 +1,8 @@
-"""The DynamoDB table of names: one item for each number, with `name`, `fresh_until` and `ttl`.
+"""The DynamoDB table of names: one item per number, with `name`, `fresh_until` and `ttl`.
 
-To import boto3 and make a client takes a quarter of a second. That happens at init, and not in the
-second that the first look into the table has; SnapStart's snapshot contains the client.
+Importing boto3 and making a client takes a quarter of a second. That happens at init, so it does
+not count against the one second allowed for a call of the table, and SnapStart's snapshot contains
+the client.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +14,16 @@ from typing import Any
 
 from pokemon_names.model import CachedName
 
-MAX_KEYS = 100  # of one BatchGetItem
-MAX_ITEMS = 25  # of one BatchWriteItem
-MAX_BATCHES = 8  # at once
-MAX_RETRIES = 4  # for what DynamoDB leaves unprocessed
+MAX_KEYS = 100  # in one BatchGetItem
+MAX_ITEMS = 25  # in one BatchWriteItem
+MAX_BATCHES = 8  # in flight at once
+MAX_RETRIES = 4  # of the keys or items that DynamoDB leaves unprocessed
 FIRST_DELAY = 0.05  # seconds before the first retry; it doubles
-EXPIRED_SECONDS = 30 * 24 * 3600  # that an expired name is stored, for when PokeAPI fails
+EXPIRED_SECONDS = 30 * 24 * 3600  # how long an expired name is kept, in case PokeAPI fails
 CONNECT_TIMEOUT = 0.5
 READ_TIMEOUT = 0.5
 
-# Not `random`'s own state: environments restored from one snapshot would all wait alike.
+# Not the state of `random`: environments restored from one snapshot would all wait equally long.
 _uniform = SystemRandom().uniform
 
 Names = dict[int, CachedName]
@@ -32,14 +33,14 @@ _Call = Callable[..., _Answer]
 
 
 class TableError(Exception):
-    """Some items could not be read or written; all others were."""
+    """Some items could not be read or written, although the others were."""
 
 
 class Table:
-    """The table of that name, in this function's region and with its permissions. It blocks."""
+    """The table with this name, in the function's region. Its methods block."""
 
     def __init__(self, name: str) -> None:
-        import boto3  # noqa: PLC0415  a function without a table needs none
+        import boto3  # noqa: PLC0415  not needed without a table
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(
@@ -51,10 +52,10 @@ class Table:
         self._client = boto3.client("dynamodb", config=config)
 
     def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
-        """Return what the table has of the numbers; report malformed and unprocessed items.
+        """Return the names that the table has; report malformed items and unprocessed keys.
 
         Raises:
-            botocore.exceptions.ClientError: DynamoDB refuses.
+            botocore.exceptions.ClientError: DynamoDB refuses the request.
         """
         keys = list(map(_key, numbers))
         batches = [{self._name: {"Keys": batch}} for batch in _split(keys, MAX_KEYS)]
@@ -74,10 +75,10 @@ class Table:
         return names
 
     def save(self, names: Names, on_error: OnError) -> None:
-        """Write names; report those that DynamoDB leaves unprocessed.
+        """Write names; report items that DynamoDB leaves unprocessed.
 
         Raises:
-            botocore.exceptions.ClientError: DynamoDB refuses.
+            botocore.exceptions.ClientError: DynamoDB refuses the request.
         """
         puts = []
         for number, name in names.items():
@@ -93,7 +94,7 @@ class Table:
         unprocessed: str,
         on_error: OnError,
     ) -> list[_Answer]:
-        """Return the answers to all batches, several of which are sent at once."""
+        """Send all batches, several at once, and return the answers."""
         send = partial(_send_batch, call, unprocessed)
         answers: list[_Answer] = []
         left = 0
@@ -104,13 +105,13 @@ class Table:
                     left += 1
         if left:
             on_error(
-                TableError(f"{unprocessed} in {left} of {len(batches)} batches, after all retries")
+                TableError(f"{unprocessed} in {left} of {len(batches)} batches after all retries")
             )
         return answers
 
 
 def _send_batch(call: _Call, unprocessed: str, batch: _Answer) -> list[_Answer]:
-    """Return the answers to a batch and to its retries; the last may still be incomplete."""
+    """Send a batch and its retries, and return the answers. The last may still be incomplete."""
     answers = [call(RequestItems=batch)]
     for attempt in range(MAX_RETRIES):
         left = answers[-1][unprocessed]

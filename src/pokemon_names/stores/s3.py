@@ -1,7 +1,7 @@
 """The bucket: requests to read, reports to store, and the state machine's objects.
 
-To import boto3 and make a client takes a quarter of a second, so that happens when the bucket is
-first used.
+Importing boto3 and making a client takes a quarter of a second, so that happens only when the
+bucket is first used.
 """
 
 import asyncio
@@ -13,26 +13,27 @@ from typing import Any
 
 import msgspec
 
-STORE_TIMEOUT = 3.0  # for a report on its way into the bucket, boto3's import included
+STORE_TIMEOUT = 3.0  # seconds to store a report, including the import of boto3
 CONNECT_TIMEOUT = 1.0
 READ_TIMEOUT = 5.0
 MAX_CONNECTIONS = 10
 
 
 class NotStoredError(Exception):
-    """A report did not come into the bucket."""
+    """A report could not be stored in the bucket."""
 
 
 class Bucket:
-    """The bucket of that name, with this function's permissions."""
+    """The bucket with this name, used with the function's permissions."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        # asyncio.run waits for its own threads, so a bucket that hangs would delay the reply.
+        # Not asyncio's own pool: asyncio.run waits for its threads, so a bucket that hangs would
+        # delay the reply.
         self._threads = ThreadPoolExecutor(MAX_CONNECTIONS)
 
     async def store(self, key: str, value: Any) -> None:
-        """Put a report; raise NotStoredError, at the latest after STORE_TIMEOUT."""
+        """Store a report as JSON; raise NotStoredError if that fails or takes STORE_TIMEOUT."""
         put = partial(_put, self._client, self.name, key, value)
         putting = asyncio.get_running_loop().run_in_executor(self._threads, put)
         try:
@@ -41,26 +42,26 @@ class Bucket:
             raise NotStoredError(f"{key}: {error!r}") from error
 
     def put(self, key: str, value: Any) -> None:
-        """Put a value as JSON, and replace what was there."""
+        """Store a value as JSON, and replace what was there."""
         _put(self._client, self.name, key, value)
 
     def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return an object's content, at most `max_bytes` of it.
+        """Return the content of an object, at most `max_bytes` of it.
 
-        It is None where there is no such object, or one with another `etag`.
+        The result is None if there is no such object, or if its tag is not `etag`.
 
         Raises:
-            botocore.exceptions.ClientError: S3 refuses.
+            botocore.exceptions.ClientError: S3 refuses the request.
         """
         return _get(self._client, self.name, key, max_bytes, etag)
 
     def get_all(self, keys: Iterable[str]) -> Iterator[bytes | None]:
-        """Return several objects' contents in the order of their keys."""
+        """Return the contents of several objects, in the order of the keys."""
         return self._threads.map(partial(_get, self._client, self.name), keys)
 
     @cached_property
     def _client(self) -> Future[Any]:
-        """boto3's client, made in a thread of the pool: boto3 cannot make several at once."""
+        """boto3's client. A single one is made, in a thread: making several at once is not safe."""
         return self._threads.submit(_make_client)
 
 
