@@ -1,22 +1,24 @@
-# `make run` and `make test` need Python 3.11 or later, `make test-sam` also Docker and Python 3.13.
+# `make run` and `make test` need Python 3.11 or later. `make test-sam` also needs Docker and Python
+# 3.13.
 
-# The variables of the command line. What they contain is data, never commands of make or the shell.
-# So nothing of it is expanded here, and what is defined before they are checked is overridden: they
-# might have the same name.
+# The variables on the command line. Their contents are data, never commands for make or the shell,
+# so nothing in them is expanded here. Everything defined before they are checked is an override,
+# because one of them may have the same name.
 override one :=
 override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(one))),$(one)))
 override known := ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
 	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
 
-# Without this, a mistyped variable would be ignored, or replace one of this file's own. The shell is
-# not asked for capitals, because make 4.4 would expand all variables for it.
+# Without this check, a mistyped variable would be ignored, or replace one of this file's own. The
+# capitals do not come from the shell, because make 4.4 would expand all variables for it.
 override letters := a,A b,B c,C d,D e,E f,F g,G h,H i,I j,J k,K l,L m,M n,N o,O p,P q,Q r,R s,S t,T \
 	u,U v,V w,W x,X y,Y z,Z
 override upper = $(eval override capitals := $$(one))$(foreach pair,$(letters), \
 	$(eval override capitals := $$(subst $(pair),$$(capitals))))$(filter $(capitals),$(known))
-override advice = $(if $(strip $(upper)),write $(strip $(upper))=$(value $(one)),only $(known))
+override advice = $(if $(strip $(upper)),write \
+	$(strip $(upper))=$(value $(one)),the variables are $(known))
 $(foreach one,$(filter-out $(known),$(given)), \
-	$(error $(one)=$(value $(one)): no such variable, $(advice)))
+	$(error $(one)=$(value $(one)): no such variable; $(advice)))
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,23 +26,24 @@ CONFIG ?= default
 EVENT ?= events/direct.json
 DELAY ?= 0.05
 
-# From here on, make has nothing to expand in them, and they reach the programs by the environment,
-# because "$$EVENT" is safe in the shell whatever it contains.
+# From here on, they contain nothing that make would expand. They reach the programs through the
+# environment, because "$$EVENT" is safe in the shell whatever it contains.
 $(foreach one,$(known),$(if $(filter-out undefined,$(origin $(one))), \
 	$(eval override $(one) := $$(value $(one)))$(eval export $(one))))
 
-# Its files are targets, and in commands. With a space, `make clean` would remove several folders.
+# VENV's files are targets and appear in commands. With a space, `make clean` would remove several
+# folders.
 special := ' " ` $$ ; & | < > ( ) { } [ ] * ? \ % : = \#
 $(if $(filter-out 1,$(words -$(VENV)-))$(strip $(foreach one,$(special),$(findstring $(one),$(VENV)))), \
-	$(error VENV: got '$(VENV)', allowed: a path without a space, and without $(special)))
+	$(error VENV: got '$(VENV)', allowed: a path without spaces and without $(special)))
 $(if $(VENV),,$(error VENV: got '', allowed: a path))
 
 bin := $(VENV)/bin
-# Without bytecode each worker would compile all tests for itself.
+# Without bytecode, each worker would compile all tests for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What a failed test leaves for inspection is in the virtual environment, not in /tmp.
-# It splits what is in PYTEST_ADDOPTS as a shell does, quotes included, and runs none of it.
+# Failed tests leave their files in the virtual environment, not in /tmp. pytest splits
+# PYTEST_ADDOPTS as a shell would, quotes included, but runs nothing in it.
 pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
 	PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $(1) $$ARGS" $(bin)/python -m pytest
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -50,66 +53,67 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 .PHONY: pokeapi bench soak simulate audit lock clean docker-runs chromium-runs bench-tools
 .NOTPARALLEL:
 
-help:  ## this list
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } END { \
-		print "\nVariables follow, as in: make run RANGE=1-151 STRATEGY=index" }' Makefile
+		print "\nVariables follow the target: make run RANGE=1-151 STRATEGY=index" }' Makefile
 
 on = $(filter-out 0 no false,$(value $(1)))
 service = --delay="$$DELAY" $(if $(FAULTS),--faults="$$FAULTS") $(if $(SEED),--seed="$$SEED") \
 	$(if $(WEATHER),--weather="$$WEATHER")
 function = $(service) $(if $(call on,LIVE),--live) $(if $(call on,LOGS),--logs)
 range = $(if $(RANGE),--range="$$RANGE")
-# Some shells export a HOST of their own.
+# Some shells export their own HOST.
 address = $(if $(filter HOST,$(given)),--host="$$HOST") $(if $(filter PORT,$(given)),--port="$$PORT")
 bodies = $(if $(BODIES),--bodies="$$BODIES")
 
 # RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1
 # LOGS=1
-run: $(VENV)/run  ## the names of a range
-	$(if $(STRATEGIES),$(error STRATEGIES is for make race, make run takes one STRATEGY))
+run: $(VENV)/run  ## fetch and print the names of a range
+	$(if $(STRATEGIES),$(error STRATEGIES is for make race; make run takes one STRATEGY))
 	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(function) $(range) \
 		$(if $(STRATEGY),--strategy="$$STRATEGY") -- "$$EVENT"
 
 # RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 LOGS=1 OPEN=1 TO=race.html, or .svg
-race: $(VENV)/run  ## a race of all strategies, as text and as a page
-	$(if $(STRATEGY),$(error STRATEGY is for make run, make race takes STRATEGIES=gather,sync))
+race: $(VENV)/run  ## race all strategies, as text and as a page
+	$(if $(STRATEGY),$(error STRATEGY is for make run; make race takes STRATEGIES=gather,sync))
 	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(function) $(range) \
 		$(if $(STRATEGIES),--strategies="$$STRATEGIES") $(if $(call on,OPEN),--open) \
 		-- "$${TO:-$(VENV)/race.html}"
 
-# HOST= PORT= DELAY= FAULTS= SEED= WEATHER= LIVE=1 LOGS=1. Without `exec`, make reports the Ctrl-C.
-serve: $(VENV)/run  ## the API and its pages by HTTP, until Ctrl-C
+# HOST= PORT= DELAY= FAULTS= SEED= WEATHER= LIVE=1 LOGS=1. Without `exec`, make would report the
+# Ctrl-C.
+serve: $(VENV)/run  ## serve the API and its pages over HTTP, until Ctrl-C
 	@PYTHONPATH=src exec $(bin)/python -m tests.tools.serve $(address) $(function)
 
-# ARGS=tests/sources/test_http.py for some of them, without coverage
-test: $(VENV)/test  ## every test that needs neither Docker nor a browser, with coverage
+# ARGS=tests/sources/test_http.py runs only these tests, without coverage
+test: $(VENV)/test  ## run every test that needs neither Docker nor a browser, with coverage
 	$(call pytest,-n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,--cov))
 
-fuzz: $(VENV)/test  ## ten thousand examples of each property, and twenty seeds of all faults
+fuzz: $(VENV)/test  ## run ten thousand examples of each property, and all faults with twenty seeds
 	$(call pytest,-n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz)
 
-# MODULE=fetching/fetcher, or a folder. Without one it takes hours.
-mutants: $(VENV)/mutants  ## mutants of the source that no test notices
+# MODULE=fetching/fetcher, or a folder. Without MODULE it takes hours.
+mutants: $(VENV)/mutants  ## list the mutants of the source that no test notices
 	@PYTHONPATH=src $(VENV)/mutmut/bin/python -m tests.tools.mutants \
 		$(if $(MODULE),--module="$$MODULE")
 
-test-sam: docker-runs chromium-runs $(VENV)/sam  ## the package in `sam local`; needs Docker
+test-sam: docker-runs chromium-runs $(VENV)/sam  ## test the package in `sam local`; needs Docker
 	SAM=$(VENV)/sam-cli/bin/sam $(call pytest,-m sam)
 
-test-browser: chromium-runs  ## the pages in Chromium; SCREENSHOTS=folder keeps pictures of it
+test-browser: chromium-runs  ## test the pages in Chromium; SCREENSHOTS=folder keeps pictures
 	$(call pytest,-m browser)
 
 docker-runs:
 	@command -v docker >/dev/null || { \
-		echo 'Docker is needed, and is not installed: there is no program docker' >&2; exit 1; }
+		echo 'Docker is needed but not installed: there is no program docker' >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { \
-		echo 'Docker is needed, and cannot be reached: start it; `docker info` says more' >&2; \
+		echo 'Docker is needed but cannot be reached: start it; `docker info` says more' >&2; \
 		exit 1; }
 
 chromium-runs: $(VENV)/test
 	@$(bin)/python -m tests.chromium
 
-check: $(VENV)/test  ## lint, format, types, imports between the rooms, template, workflow
+check: $(VENV)/test  ## check lint, format, types, imports between packages, template, workflow
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
@@ -117,29 +121,30 @@ check: $(VENV)/test  ## lint, format, types, imports between the rooms, template
 	$(bin)/cfn-lint template.yaml
 	$(bin)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 
-format: $(VENV)/test  ## correct what ruff can correct
+format: $(VENV)/test  ## fix what ruff can fix
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
-# Lambda cannot store bytecode, and would compile the package at every cold start. CONFIG=prod
-build:  ## `sam build`, and the package's bytecode
+# Lambda cannot store bytecode, so it would compile the package at every cold start. CONFIG=prod
+build:  ## run `sam build`, and compile the package to bytecode
 	@python3.13 -c '' 2>/dev/null || { \
-		echo 'Python 3.13 is needed, as the program python3.13: the function runs on it' >&2; \
+		echo 'Python 3.13 is needed, as the program python3.13, because the function runs on it' >&2; \
 		exit 1; }
 	@sam --version >/dev/null 2>&1 || { \
 		echo 'The AWS SAM CLI is needed, as the program sam: pipx install aws-sam-cli' >&2; exit 1; }
 	@grep -qxF "[$$CONFIG.global.parameters]" samconfig.toml || { \
-		printf 'CONFIG: got %s, allowed: default, prod, or what samconfig.toml has beside them\n' \
+		printf 'CONFIG: got %s, allowed: default, prod, or another one in samconfig.toml\n' \
 			"$$CONFIG" >&2; exit 1; }
 	sam build $(sam)
 	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
-# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. With CI set, no confirmation is asked for.
-deploy: build  ## `make build`, and `sam deploy` of the same configuration
+# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. With CI set, it asks for no
+# confirmation.
+deploy: build  ## run `make build`, then `sam deploy` with the same configuration
 	sam deploy $(sam) $(if $(call on,CI),--no-confirm-changeset)
 
-# SAM replaces the parameters of the configuration by those of the command line. Without its own
-# architecture, a deployment could ship a package of another one.
+# Parameters on SAM's command line replace all those of the configuration, so the latter are passed
+# as well. Without them, a deployment could ship a package built for another architecture.
 sam = --config-env "$$CONFIG" \
 	$(if $(PARAMETERS),--parameter-overrides "$$(python3.13 -c '$(parameters)')")
 parameters = import os, tomllib; \
@@ -147,40 +152,41 @@ parameters = import os, tomllib; \
 	overrides = configured["parameters"].get("parameter_overrides", ""); \
 	print(*overrides.split(), *os.environ["PARAMETERS"].split())
 
-docs: $(VENV)/test  ## the page at `/`, made from the API's description in openapi.yaml
+docs: $(VENV)/test  ## generate the page at `/` from the API's description in openapi.yaml
 	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
 
 # HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
-pokeapi: $(VENV)/run  ## the local PokeAPI, until Ctrl-C
+pokeapi: $(VENV)/run  ## run the local PokeAPI, until Ctrl-C
 	@exec $(bin)/python -m tests.tools.pokeapi $(address) $(service) $(bodies)
 
-# BODIES= PAIRS= SMALL=1. Debian has nginx in a folder that only root's PATH names.
+# BODIES= PAIRS= SMALL=1. On Debian, nginx is in a folder that only root has on the PATH.
 bench: export PATH := $(value PATH):/usr/sbin
-bench: bench-tools $(VENV)/test  ## the function against its peers, over TLS and a round trip
+bench: bench-tools $(VENV)/test  ## measure the function and its peers, over TLS and a round trip
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
 		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
 
-# MINUTES=10 SEED= TO=soak.svg. With violations it is an error.
-soak: $(VENV)/run  ## the warm function in random weather for MINUTES=60, drawn; Linux
+# MINUTES=10 SEED= TO=soak.svg. Violations make it fail.
+soak: $(VENV)/run  ## run the warm function in random weather for MINUTES=60, and draw it; Linux
 	@PYTHONPATH=src exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
 		$(if $(SEED),--seed="$$SEED") -- "$${TO:-$(VENV)/soak.svg}"
 
 # SEED=7
-simulate: $(VENV)/run  ## fetching in all conditions on a virtual clock, as a table
+simulate: $(VENV)/run  ## simulate fetching in all conditions on a virtual clock, as a table
 	@PYTHONPATH=src $(bin)/python -m tests.tools.simulation $(if $(SEED),--seed="$$SEED")
 
 bench-tools:
 	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { \
-		echo "make bench needs $$tool; Debian: apt install nginx util-linux curl nghttp2-client" >&2; \
+		echo "make bench needs $$tool; on Debian: apt install nginx util-linux curl nghttp2-client" \
+			>&2; \
 		exit 1; }; done
 
-audit: | $(bin)/pip  ## known vulnerabilities, and the template's security; needs the network
+audit: | $(bin)/pip  ## check for vulnerabilities and the template's security; needs the network
 	"$$PYTHON" -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
 	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
 	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
 
-lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for the newest
+lock: $(VENV)/test  ## pin the dependencies in pyproject.toml; UPGRADE=--upgrade for the newest
 	$(bin)/pip install --quiet uv
 	$(compile) --generate-hashes pyproject.toml --output-file src/requirements.txt
 	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
@@ -189,11 +195,11 @@ lock: $(VENV)/test  ## pin what pyproject.toml asks for; UPGRADE=--upgrade for t
 	$(compile) --constraint tests/requirements.txt pyproject.toml --group mutants \
 		--output-file tests/requirements-mutants.txt
 
-clean:  ## remove what the others have made
+clean:  ## remove everything that the other targets made
 	rm -rf -- $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# What is installed is marked last, so that an installation is repeated until it is complete. Where
-# there is no wheel for a platform, pip would compile, which takes Rust and minutes.
+# The marker file is made last, so an installation is repeated until it is complete. For a platform
+# without wheels, pip would have to compile, which takes Rust and minutes.
 $(VENV)/run: src/requirements.txt tests/tools/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt
 $(VENV)/run $(VENV)/test: | $(bin)/pip
@@ -201,7 +207,8 @@ $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@$(call install,$(bin)/pip,--only-binary :all:)
 	@touch $@
 
-# By themselves, because they pin much. SAM's watchdog has no wheel for Python 3.14 on macOS.
+# Each has its own environment, because it pins many packages. They may compile: SAM's watchdog has
+# no wheel for Python 3.14 on macOS.
 $(VENV)/sam: own = sam-cli
 $(VENV)/sam: tests/requirements-sam.txt
 $(VENV)/mutants: own = mutmut
@@ -214,14 +221,14 @@ $(VENV)/sam $(VENV)/mutants: | $(bin)/pip
 
 install = $(1) install $(2) --retries 2 --disable-pip-version-check \
 	$(foreach file,$^,--requirement $(file)) >$(VENV)/pip.log 2>&1 || { \
-	echo 'Installing failed, $(VENV)/pip.log says why. It needs PyPI, Python 3.11 to 3.14, and' \
+	echo 'Installation failed; see $(VENV)/pip.log. It needs PyPI, Python 3.11 to 3.14, and' \
 		'Linux on x86-64 or arm64, or macOS on arm64; after changing PYTHON, run make clean' >&2; exit 1; }
 
-# An interrupted one is made anew: where half of pip is left, pip is not installed.
+# An interrupted environment is created again, because venv does not install pip over a partial one.
 $(bin)/pip:
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		printf 'Python 3.11 or later is needed, which %s is not: %s\n' "$$PYTHON" \
-			'name one, as in make run PYTHON=python3.13' >&2; exit 1; }
+		printf 'Python 3.11 or later is needed, but %s is not: %s\n' "$$PYTHON" \
+			'choose one, as in make run PYTHON=python3.13' >&2; exit 1; }
 	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
 		printf '%s has no venv: on Debian and Ubuntu, apt install python3-venv\n' "$$PYTHON" >&2; \
 		exit 1; }

@@ -1,6 +1,6 @@
-"""AWS where moto stops: Lambda, with one environment and its queue of asynchronous events.
+"""The part of AWS that moto lacks: Lambda, with one environment and its asynchronous events.
 
-It imports for a second, so that tests import it late.
+Importing it takes a second, so tests import it late.
 """
 
 import copy
@@ -33,8 +33,8 @@ Event = dict[str, Any]
 class Lambda:
     """One environment, which handles one event at a time, and the events that wait for it.
 
-    `deaths` is how often the environment dies of an event first, and `throttles` how often the
-    event is refused before that, both by `name_of` the event.
+    `deaths` is how often an event kills the environment before it succeeds, and `throttles` how
+    often the event is refused before that. Both are keyed by `name_of` the event.
     """
 
     def __init__(self, app: ModuleType, failures_queue: str) -> None:
@@ -56,7 +56,7 @@ class Lambda:
             return reply
 
     def invoke(self, body: str, response_headers: dict[str, str]) -> bytes:
-        """Return what the Invoke API does."""
+        """Return what the Invoke API returns."""
         event = json.loads(body)
         name = name_of(event)
         if self.throttles[name]:
@@ -70,7 +70,7 @@ class Lambda:
         return json.dumps(reply).encode()
 
     def run(self) -> None:
-        """Handle each waiting event until it succeeds, or goes to the failure destination."""
+        """Handle each waiting event until it succeeds or goes to the failure destination."""
         for event in self.waiting:
             error = self._handle_waiting(event)
             if error:
@@ -81,7 +81,7 @@ class Lambda:
         self.waiting.clear()
 
     def _handle_waiting(self, event: Event) -> Exception | None:
-        """Return why the last attempt failed, None where one succeeded."""
+        """Return why the last attempt failed, or None if one succeeded."""
         last_error = None
         for _ in range(MAX_ATTEMPTS):
             try:
@@ -94,13 +94,13 @@ class Lambda:
 
 
 def name_of(event: Event) -> str:
-    """Return a name for what the event is: a chunk's file, or a task of the state machine."""
+    """Return what identifies an event: the file of a chunk, or a task of the state machine."""
     key: str = event.get("key") or event.get("task", "")
     return key.rpartition("/")[2]
 
 
 def lead_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead moto's calls to the function, and let a state machine end before its start returns."""
+    """Route moto's calls to the function, and let a state machine end before its start returns."""
 
     def invoke(
         _: Any,
@@ -115,7 +115,7 @@ def lead_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
     write = result_writer_decl.ResultWriter.eval
 
     def write_results(writer: Any, env: Environment) -> None:
-        """Write where the state's input says, as AWS does; moto would look into the results."""
+        """Write to the place in the state's input, as AWS does; moto would look in the results."""
         env.stack.append(env.states.get_input())
         write(writer, env)
 
@@ -136,7 +136,7 @@ def lead_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def as_aws_sends_it(event: Event) -> Event:
-    """Return a copy of moto's event with an id, and for S3 with the field that moto calls eTag."""
+    """Return a copy of moto's event with an id and, for S3, `etag` instead of moto's `eTag`."""
     event = copy.deepcopy(event)
     if not event["id"]:
         event["id"] = str(uuid.uuid4())

@@ -1,6 +1,6 @@
-"""The template, translated as CloudFormation does it and deployed into moto.
+"""The template, translated as CloudFormation would translate it, and deployed into moto.
 
-It imports for two seconds, so that tests import it late.
+Importing it takes two seconds, so tests import it late.
 """
 
 import copy
@@ -20,8 +20,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import EVENTS, REGION
 
-# Resources that moto's CloudFormation does not make, and what tests do instead. Without a remark,
-# they read only the translated template. Moto makes no version either, so `deploy` replaces the
+# Resources that moto's CloudFormation does not create, and what tests do instead. Without a remark,
+# tests read only the translated template. Moto creates no version either, so `deploy` replaces the
 # alias with the function.
 NOT_IN_MOTO = {
     "Api": "`sam local start-api` shows that it works",
@@ -39,10 +39,10 @@ NOT_IN_MOTO = {
     "PokemonNamesEventInvokeConfig": "",
     "PokemonNamesHttpPermission": "it refers to the API",
     "PokemonNamesRefresh": "",
-    "PokemonNamesRulePermission": "made, but without a name",
+    "PokemonNamesRulePermission": "created, but without a name",
     "PokemonNamesTopic": "",
-    "PokemonNamesTopicPermission": "made, but without a name",
-    "PokemonNamesUploadPermission": "made, but without a name",
+    "PokemonNamesTopicPermission": "created, but without a name",
+    "PokemonNamesUploadPermission": "created, but without a name",
     "SendFailures": "",
     "ServerErrorsAlarm": "a test puts its properties into moto's CloudWatch",
     "ServerlessDeploymentApplication": "it has no properties of its own",
@@ -85,15 +85,15 @@ def deploy(**parameters: str) -> dict[str, str]:
     machine = template["Resources"]["EveryName"]["Properties"]
     del machine["DefinitionS3Location"]
     substitutions = machine.pop("DefinitionSubstitutions")
-    # Moto reads a definition only from the template, and makes no substitutions. Its Fn::Sub would
-    # turn `$$` into `$`. It refuses this percentage without a decimal point.
+    # Moto reads a definition only from the template, and substitutes nothing in it; its Fn::Sub
+    # would turn `$$` into `$`. It also refuses this percentage without a decimal point.
     definition = DEFINITION.read_text(encoding="utf-8")
     definition = re.sub(r'("ToleratedFailurePercentage": \d+)', r"\1.0", definition)
     parts = re.split(r"\$\{(\w+)\}", definition)
     parts[1::2] = [substitutions[name] for name in parts[1::2]]
     machine["DefinitionString"] = {"Fn::Join": ["", parts]}
     cloudformation = boto3.client("cloudformation")
-    # Moto reads a template as YAML, which takes half a second.
+    # Moto would parse the template as YAML, which takes half a second.
     with patch.object(Stack, "parse_template", staticmethod(json.loads)):
         cloudformation.create_stack(
             StackName="pokemon-names",

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.sam
 GENERATOR = "openapi-python-client==0.29.1"
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 
-# It runs in the generator's virtual environment, which has what the client imports.
+# It runs in the generator's virtual environment, which has the packages that the client imports.
 CALLS = """
 import json, sys
 from client import Client

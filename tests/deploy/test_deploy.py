@@ -1,4 +1,4 @@
-"""`make deploy`, with a program in SAM's place that prints how it is called."""
+"""`make deploy`, with a stand-in for SAM that prints how it is called."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ DEVELOPMENT = "Architecture=x86_64"
 PRODUCTION = (
     "Architecture=arm64 LogRetentionDays=90 SharedCache=true Rollout=Canary10Percent15Minutes"
 )
-ODD = 'A=it\'s B="x y" C=$(shell x)$$(x)`x`$1 D=1;2&#*'  # neither make nor the shell must read it
+ODD = 'A=it\'s B="x y" C=$(shell x)$$(x)`x`$1 D=1;2&#*'  # neither make nor the shell may read it
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Return a folder of programs, with all that the target needs."""
+    """Return a folder with all the programs that the target needs."""
     add_programs(tmp_path, "make", "grep")
     add_program(tmp_path, "sam", 'if [ "$1" != --version ]; then echo "sam $*"; fi')
     add_program(tmp_path, "python3.13", f'exec "{sys.executable}" "$@"')
@@ -25,7 +25,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def make(programs: Path, target: str, *variables: str, **environment: str) -> list[str]:
-    """Return the calls of SAM, or the line that is printed where the target fails before them."""
+    """Return the calls of SAM, or the line printed if the target fails before them."""
     done = subprocess.run(
         ["make", "--silent", target, *variables],
         cwd=ROOT,
@@ -60,7 +60,7 @@ def make(programs: Path, target: str, *variables: str, **environment: str) -> li
         ),
     ],
 )
-def test_build_and_deployment_have_the_same_configuration(
+def test_build_and_deployment_use_the_same_configuration(
     programs: Path, variables: list[str], options: str
 ) -> None:
     commands = make(programs, "deploy", *variables)
@@ -72,7 +72,7 @@ def test_build_and_deployment_have_the_same_configuration(
     [("true", " --no-confirm-changeset"), ("1", " --no-confirm-changeset"), ("false", "")],
 )
 def test_in_ci_nobody_is_asked(programs: Path, value: str, option: str) -> None:
-    """Production's change set is confirmed by hand elsewhere."""
+    """Elsewhere, somebody confirms production's change set by hand."""
     *_, deployment = make(programs, "deploy", "CONFIG=prod", CI=value)
     assert deployment == f"sam deploy --config-env prod{option}"
 
@@ -80,7 +80,7 @@ def test_in_ci_nobody_is_asked(programs: Path, value: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("python3.13", "Python 3.13 is needed, as the program python3.13"),
+        ("python3.13", "Python 3.13 is needed, as the program python3.13, because "),
         ("sam", "The AWS SAM CLI is needed, as the program sam"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_missing_program_is_named(programs: Path, missing: str, message: str) 
 
 
 def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
-    """A version manager can leave a name on the PATH with nothing behind it."""
+    """A version manager can leave a program on the PATH that does not run."""
     add_program(programs, "python3.13", "exit 127")
     (line,) = make(programs, "deploy")
     assert line.startswith("Python 3.13 is needed")
@@ -102,6 +102,6 @@ def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
     ["pord", "", ".*", "version", "it's", '"', "$(shell x)", "$$(x)", "`x`", "prod;x", "%s"],
 )
 def test_a_mistyped_configuration_is_refused(programs: Path, given: str) -> None:
-    """SAM would take the default parameters in silence."""
+    """SAM would silently use the default parameters."""
     (line,) = make(programs, "deploy", f"CONFIG={given}", "PARAMETERS=RateLimit=5")
     assert line.startswith(f"CONFIG: got {given}, allowed: default, prod")

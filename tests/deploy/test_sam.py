@@ -1,4 +1,4 @@
-"""The function as `sam build` packs it, in its container, called by the real `sam local`."""
+"""The function as `sam build` packages it, in its container, called by the real `sam local`."""
 
 import ipaddress
 import json
@@ -34,7 +34,7 @@ SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
 
 
 def need(tool: str, *command: str) -> str:
-    """Return what a command prints; where it cannot run, end the whole test run."""
+    """Return what a command prints; if it fails, end the whole test run."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -43,14 +43,14 @@ def need(tool: str, *command: str) -> str:
 
 
 def python_3_13() -> str:
-    """Return one that runs: a version manager may put a name on the PATH that leads nowhere."""
+    """Return one that runs: a version manager may leave one on the PATH that does not."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = ["python3.13", *map(str, pyenv.glob("versions/3.13*/bin/python3.13"))]
     for python in filter(shutil.which, candidates):
         done = subprocess.run([python, "-c", ""], capture_output=True, check=False)
         if done.returncode == 0:
             return python
-    message = "make test-sam needs Python 3.13, the function's own: no python3.13 runs"
+    message = "make test-sam needs Python 3.13, on which the function runs: no python3.13 works"
     pytest.exit(message, returncode=1)
 
 
@@ -63,7 +63,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
         **os.environ,
         "PATH": f"{sam.parent}:{os.environ['PATH']}",
         "SAM_CLI_TELEMETRY": "0",
-        "TMPDIR": str(tmp_path_factory.mktemp("sam")),  # it leaves a lock there
+        "TMPDIR": str(tmp_path_factory.mktemp("sam")),  # SAM leaves a lock there
     }
 
 
@@ -87,12 +87,12 @@ def service() -> PokeAPI:
 
 @pytest.fixture(scope="module")
 def options(service: PokeAPI) -> Iterator[list[str]]:
-    """Serve the local PokeAPI on the host, and yield the options that lead the function there."""
+    """Serve the local PokeAPI on the host, and yield the options that point the function to it."""
     host = "host.docker.internal"
     if sys.platform == "linux":
         subnet = need("a running Docker", "docker", "network", "inspect", "bridge", "-f", SUBNET)
         host = str(ipaddress.ip_network(subnet)[1])
-    listening = bound("0.0.0.0", 0)  # noqa: S104  containers have no way to the loopback
+    listening = bound("0.0.0.0", 0)  # noqa: S104  containers cannot reach the loopback
     with serving(service, listening) as port:
         yield ["--parameter-overrides", f"PokeApiUrl=http://{host}:{port}/api/v2"]
 
@@ -113,7 +113,7 @@ def running(environment: Mapping[str, str], port: int, *command: str) -> Iterato
             if "Running on" in line:
                 break
         with ThreadPoolExecutor() as pool:
-            pool.submit(process.stderr.read)  # SAM stops once nobody reads its output
+            pool.submit(process.stderr.read)  # SAM blocks if nobody reads its output
             yield f"http://127.0.0.1:{port}"
             process.terminate()
 
@@ -121,7 +121,7 @@ def running(environment: Mapping[str, str], port: int, *command: str) -> Iterato
 def invoke(built: Mapping[str, str], options: list[str], name: str) -> dict[str, Any]:
     """Invoke the function with a sample event.
 
-    SAM prints nothing but the reply on stdout, and exits with 0 whatever the handler did.
+    SAM prints only the reply to stdout, and exits with 0 whatever the handler did.
     """
     done = subprocess.run(
         [SAM, "local", "invoke", *options, "--event", f"events/{name}.json"],
@@ -139,9 +139,7 @@ def test_the_template_is_valid(environment: Mapping[str, str]) -> None:
     subprocess.run([SAM, "validate", "--lint"], cwd=ROOT, env=environment, check=True)
 
 
-def test_sam_init_makes_a_project_that_works(
-    environment: Mapping[str, str], tmp_path: Path
-) -> None:
+def test_sam_init_creates_a_working_project(environment: Mapping[str, str], tmp_path: Path) -> None:
     need("git", "git", "--version")
     home = {**environment, "HOME": str(tmp_path)}  # SAM leaves its clone there
 
@@ -160,7 +158,7 @@ def test_sam_init_makes_a_project_that_works(
     run("sam", "init", "--location", f"git+file://{repository}", "--name", "mine", "--no-input")
     project = tmp_path / "mine"
     run("sam", "validate", "--lint", cwd=project)
-    # As if `run` were newer than what it installs, so that nothing is installed.
+    # Treat `run` as newer than its requirements, so that nothing is installed.
     make = ("make", "--silent", "-o", f"{sys.prefix}/run", f"VENV={sys.prefix}")
     assert run(*make, "run", "RANGE=1-3", cwd=project).startswith("bulbasaur\nivysaur\nvenusaur\n")
 
@@ -306,9 +304,9 @@ def test_problems_by_url(api: httpx.Client, method: str, path: str, status: int)
 
 def test_schemathesis_finds_no_undescribed_reply(api: httpx.Client, tmp_path: Path) -> None:
     schemathesis = str(Path(shutil.which(SAM) or SAM).absolute().with_name("schemathesis"))
-    need("schemathesis beside SAM", schemathesis, "--version")
-    # API Gateway itself refuses TRACE; and a schema can neither say that ranges ascend nor count
-    # their numbers.
+    need("schemathesis next to SAM", schemathesis, "--version")
+    # API Gateway itself refuses TRACE, and a schema cannot express that ranges ascend or how many
+    # numbers they have.
     excluded = "unsupported_method,positive_data_acceptance"
     options = ["--exclude-checks", excluded, "--phases", "examples,coverage"]
     subprocess.run(
@@ -322,7 +320,7 @@ def test_a_warm_container_opens_no_new_connections(
     built: Mapping[str, str], options: list[str], service: PokeAPI
 ) -> None:
     event = (EVENTS / "direct.json").read_bytes()
-    service.delay = 0.05  # every connection is made before the first answer frees one
+    service.delay = 0.05  # every connection opens before the first answer frees one
     reports = []
     connections = []
     with running(built, 3001, "start-lambda", *options) as url:
@@ -344,7 +342,7 @@ def test_a_warm_container_opens_no_new_connections(
 def test_a_queues_consumer_calls_the_function_in_its_container(
     built: Mapping[str, str], options: list[str]
 ) -> None:
-    """Moto has the queue; the test plays the event source mapping between it and the container."""
+    """Moto has the queue; the test stands in for the event source mapping to the container."""
     sample_record = sample("sqs")["Records"][0]
     records = []
     with account(), running(built, 3002, "start-lambda", *options) as url:

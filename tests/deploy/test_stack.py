@@ -1,8 +1,8 @@
-"""The stack in moto, with the real handler behind it and the local PokeAPI behind that.
+"""The stack in moto, with the real handler, which fetches from the local PokeAPI.
 
-Where moto stops and AWS goes on, the test plays AWS's part: Lambda, with one environment and its
-queue of asynchronous events; and the poller of an event source mapping, because moto's own deletes
-the messages that a reply reports as failed.
+The tests stand in for what moto lacks: Lambda, with one environment and its queue of asynchronous
+events, and the poller of an event source mapping, because moto's own deletes the messages that a
+reply reports as failed.
 """
 
 import json
@@ -53,10 +53,10 @@ Made = Mapping[str, str]
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Made]:
-    """Deploy the stack once, and yield its resources' names."""
-    from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415  as stack is
+    """Deploy the stack once, and yield the names of its resources."""
+    from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415  late, like stack
 
-    from tests.deploy import stack  # noqa: PLC0415  it says why
+    from tests.deploy import stack  # noqa: PLC0415  its docstring says why
 
     with account(MOTO):
         made = stack.deploy()
@@ -68,7 +68,8 @@ def made() -> Iterator[Made]:
         boto3.client("s3").put_bucket_notification_configuration(
             Bucket=made["Bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
-        # CloudFormation makes state machines of another backend of moto's, which do not run.
+        # CloudFormation creates state machines in another backend of moto, in which they do not
+        # run.
         backend = stepfunctions_backends[ACCOUNT][REGION]
         machine = backend.describe_state_machine(made["EveryName"])
         boto3.client("stepfunctions").create_state_machine(
@@ -82,8 +83,8 @@ def made() -> Iterator[Made]:
 
 @pytest.fixture
 def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> Iterator["Lambda"]:
-    """Lead moto's calls to the handler; afterwards, empty the bucket."""
-    from tests.deploy import aws  # noqa: PLC0415  it says why
+    """Route moto's calls to the handler; afterwards, empty the bucket."""
+    from tests.deploy import aws  # noqa: PLC0415  its docstring says why
 
     app = load_app(RESULTS_BUCKET=made["Bucket"])
     monkeypatch.setattr(store, "STORE_TIMEOUT", 60.0)  # the machine may be busy
@@ -117,7 +118,7 @@ def send(queue: str, body: str) -> str:
 
 
 def take(queue: str) -> list[Any]:
-    """Receive and delete messages, and return what they say."""
+    """Receive and delete messages, and return their contents."""
     messages = receive(queue)
     for message in messages:
         boto3.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -125,9 +126,9 @@ def take(queue: str) -> list[Any]:
 
 
 def poll(running: "Lambda", queue: str) -> list[str]:
-    """Do once what an event source mapping does, and return the ids of the messages that failed.
+    """Poll once, as an event source mapping does, and return the ids of the messages that failed.
 
-    These can be received again at once.
+    They can be received again at once.
     """
     sqs = boto3.client("sqs")
     messages = receive(queue)
@@ -163,7 +164,7 @@ def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
     assert take(made["DeadRequests"]) == [{"range": "x"}]
 
 
-def test_a_message_with_a_retryable_failure_comes_again_alone(
+def test_only_a_message_with_a_retryable_failure_is_received_again(
     made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     ivysaur = answers.json('{"name": "ivysaur"}')
@@ -174,7 +175,7 @@ def test_a_message_with_a_retryable_failure_comes_again_alone(
     send(queue, '{"range": "4-6"}')
     assert [len(poll(running, queue)) for _ in range(3)] == [1, 0, 0]
     assert [report["complete"] for report in read_reports().values()] == [True, True]
-    # Number 2 is sent by both spellings of its path, and then once more.
+    # Number 2 is requested with both spellings of its path, and then once more.
     assert pokeapi.requests == 7 + 1 + Policy().max_list_attempts
     assert take(made["DeadRequests"]) == []
 
@@ -201,7 +202,7 @@ def test_an_object_with_requests(made: Made, running: "Lambda", read_reports: Re
     assert [report["names"] for report in read_reports().values()] == [["mew"], ["bulbasaur"]]
 
 
-def test_events_whose_attempts_all_fail_are_tried_again_once_somebody_says_so(
+def test_events_whose_attempts_all_fail_are_retried_once_somebody_says_so(
     made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
@@ -231,7 +232,7 @@ def test_a_bad_event_is_refused_at_its_first_attempt(
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let moto's retries wait for nothing, and return the seconds that they would have waited."""
+    """Let moto's retries not wait, and return the seconds that they would have waited."""
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
 
     waits: list[float] = []
@@ -255,7 +256,7 @@ def items_of_map(execution: dict[str, Any]) -> tuple[int, int]:
 
 
 def cause_of(execution: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary that the cause ends with, once it has told that a redrive is useless."""
+    """Return the summary at the end of the cause, after its advice to start a new execution."""
     advice, brace, summary = execution["cause"].partition("{")
     assert "start a new execution" in advice
     report: dict[str, Any] = json.loads(brace + summary)
@@ -297,14 +298,14 @@ def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
     assert output["failures"] == {"chunk": 1}
 
 
-def test_where_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
+def test_if_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
     made: Made,
     running: "Lambda",
     read_reports: ReadReports,
     pokeapi: PokeAPI,
     waits: list[float],
 ) -> None:
-    """A chunk that is throttled for good fails, one that lacks a name at its last attempt not."""
+    """A chunk that is always throttled fails, but not one whose last attempt lacks a name."""
     running.throttles = Counter({"0.json": 9})
     for number in (PokeAPI.LIST, 3):
         pokeapi.answers[number] = answers.status(403)
@@ -322,7 +323,7 @@ def test_where_too_many_names_are_missing_the_report_is_stored_and_the_execution
     assert failures == [(1, "chunk"), (3, "bad_status")]
 
 
-def test_a_throttled_task_has_attempts_beside_those_of_one_that_fails(
+def test_throttled_attempts_of_a_task_do_not_count_as_failed_ones(
     made: Made, running: "Lambda", waits: list[float]
 ) -> None:
     running.throttles = Counter({"plan": 8, "0.json": 8, "merge": 8})
@@ -334,7 +335,7 @@ def test_a_throttled_task_has_attempts_beside_those_of_one_that_fails(
 
 
 @pytest.mark.usefixtures("running")
-def test_all_that_an_execution_stores_beside_its_report_is_in_one_folder(made: Made) -> None:
+def test_all_that_an_execution_stores_besides_its_report_is_in_one_folder(made: Made) -> None:
     execution = execute(made["EveryName"], "x", range="1-2")
     started = execution["startDate"].astimezone(UTC)
     bucket = boto3.resource("s3").Bucket(made["Bucket"])
@@ -346,10 +347,10 @@ def test_all_that_an_execution_stores_beside_its_report_is_in_one_folder(made: M
     assert files == ["0.json", "1.json", "chunks.json", "manifest.json"]
 
 
-def test_where_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
+def test_if_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
     made: Made, running: "Lambda", read_reports: ReadReports, waits: list[float]
 ) -> None:
-    """Moto tolerates any failure, so here the list of chunks is not found and none is fetched."""
+    """Moto tolerates any failure, so here the list of chunks is missing and none is fetched."""
     states = boto3.client("stepfunctions")
     machine = states.describe_state_machine(stateMachineArn=made["EveryName"])
     definition = machine["definition"]

@@ -56,7 +56,6 @@ def made(request: pytest.FixtureRequest) -> Iterator[Made]:
 
 
 def translate(**parameters: str) -> Template:
-
     return stack.translate(**parameters)
 
 
@@ -81,7 +80,7 @@ def variables(made: Made) -> dict[str, str]:
 
 
 class Recording(dict[str, str]):
-    """An environment that knows which of its variables were read."""
+    """An environment that records which of its variables were read."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         super().__init__(variables)
@@ -95,10 +94,10 @@ class Recording(dict[str, str]):
 def test_the_app_reads_every_variable_and_has_the_same_defaults(made: Made) -> None:
     environment = Recording(variables(made))
     in_the_stack = Settings.from_environment(environment)
-    alone = Settings.from_environment({})
+    defaults = Settings.from_environment({})
     assert environment.keys() <= environment.read
     assert in_the_stack.results_bucket == made["Bucket"]
-    assert msgspec.structs.replace(in_the_stack, results_bucket=None) == alone
+    assert msgspec.structs.replace(in_the_stack, results_bucket=None) == defaults
 
 
 def test_the_log_level_reaches_the_apps_logger(
@@ -108,7 +107,7 @@ def test_the_log_level_reaches_the_apps_logger(
     logging_config = properties_of(template, "PokemonNames")["LoggingConfig"]
     assert logging_config["LogFormat"] == "JSON"
     assert logging_config["ApplicationLogLevel"] == {"Ref": "LogLevel"}
-    app = load(monkeypatch, AWS_LAMBDA_LOG_LEVEL="DEBUG")  # as Lambda sets it then
+    app = load(monkeypatch, AWS_LAMBDA_LOG_LEVEL="DEBUG")  # as Lambda then sets it
     assert app.telemetry.logger.log_level == logging.DEBUG
 
 
@@ -121,7 +120,7 @@ def test_its_parameters(made: Made) -> None:
     assert concurrency["ReservedConcurrentExecutions"] == 10
 
 
-def test_a_rate_that_the_template_takes_is_one_that_the_app_takes(template: Template) -> None:
+def test_the_app_accepts_every_rate_that_the_template_accepts(template: Template) -> None:
     pattern = template["Parameters"]["MaxRequestsPerSecond"]["AllowedPattern"]
     for given in ("", "1", "50", "007", "12.5", "10.0", "0.5", "0.50", "00.05"):
         assert re.fullmatch(pattern, given), given
@@ -140,7 +139,7 @@ def test_logs_expire(template: Template) -> None:
 
 
 def allowed(role: str) -> dict[str, str | list[str]]:
-    """Return what a role's policies allow: the resources of each action."""
+    """Return what a role's policies allow: the resources for each action."""
     iam = boto3.client("iam")
     found: dict[str, str | list[str]] = {}
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
@@ -168,7 +167,7 @@ def _statements(value: Any) -> Iterator[dict[str, Any]]:
             yield from _statements(item)
 
 
-def test_every_permission_names_its_resource_where_one_can_be_named(template: Template) -> None:
+def test_every_permission_names_its_resource_if_one_can_be_named(template: Template) -> None:
     statements = _statements(template["Resources"])
     unnamed = [one["Action"] for one in statements if one.get("Resource") == "*"]
     assert unnamed == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
@@ -201,12 +200,14 @@ def queue(url: str) -> dict[str, str]:
     return dict(reply["Attributes"])
 
 
-def test_a_message_that_fails_comes_again_and_ends_in_the_dead_letter_queue(made: Made) -> None:
+def test_a_message_that_fails_is_received_again_and_ends_in_the_dead_letter_queue(
+    made: Made,
+) -> None:
     requests = queue(made["Requests"])
     dead = queue(made["DeadRequests"])
     redrive = json.loads(requests["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
-    assert int(redrive["maxReceiveCount"]) >= 5  # deliveries that Lambda throttles count, too
+    assert int(redrive["maxReceiveCount"]) >= 5  # deliveries that Lambda throttles count as well
     assert int(dead["MessageRetentionPeriod"]) > int(requests["MessageRetentionPeriod"])
     # AWS recommends six times the function's timeout:
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -217,7 +218,7 @@ def test_a_message_that_fails_comes_again_and_ends_in_the_dead_letter_queue(made
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_failures_are_tried_again_once_somebody_says_so(made: Made) -> None:
+def test_failures_are_retried_once_somebody_says_so(made: Made) -> None:
     failures = queue(made["Failures"])
     client = boto3.client("lambda")
     mappings = client.list_event_source_mappings(EventSourceArn=failures["QueueArn"])
@@ -230,7 +231,7 @@ def test_failures_are_tried_again_once_somebody_says_so(made: Made) -> None:
     assert int(failures["VisibilityTimeout"]) >= 6 * function(made)["Timeout"]
 
 
-def test_what_cannot_be_delivered_goes_to_the_queue_of_failures(template: Template) -> None:
+def test_what_cannot_be_delivered_goes_to_the_failure_queue(template: Template) -> None:
     failures = {"Fn::GetAtt": ["Failures", "Arn"]}
     topic = properties_of(template, "PokemonNamesTopic")
     assert topic["RedrivePolicy"] == {"deadLetterTargetArn": failures}
@@ -252,7 +253,7 @@ def test_what_cannot_be_delivered_goes_to_the_queue_of_failures(template: Templa
     assert send["Resource"] == failures
 
 
-def test_a_service_assumes_a_role_for_this_account_alone(template: Template) -> None:
+def test_a_service_assumes_a_role_only_for_this_account(template: Template) -> None:
     roles = _of_type(template, "AWS::IAM::Role")
     assert roles.keys() == {"Deployer", "Role", "ScheduleRole", "StatesRole"}
     for role in roles.values():
@@ -261,7 +262,7 @@ def test_a_service_assumes_a_role_for_this_account_alone(template: Template) -> 
         assert trust["Condition"] == {"StringEquals": account}
 
 
-def test_another_stacks_events_are_not_answered(template: Template) -> None:
+def test_another_stacks_events_are_ignored(template: Template) -> None:
     pattern = properties_of(template, "PokemonNamesRule")["EventPattern"]
     assert pattern["source"] == [{"Ref": "AWS::StackName"}]
 
@@ -318,7 +319,7 @@ def test_the_state_machine_bounds_what_pokeapi_sees(made: Made) -> None:
     assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
     tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Merge"]]
     retriers = [task["Retry"][-2:] for task in tasks]
-    assert retriers[0] == retriers[1] == retriers[2]  # JSON has no way to write them once
+    assert retriers[0] == retriers[1] == retriers[2]  # JSON cannot define them once and reuse them
     called = [task["Parameters"]["FunctionName"] for task in tasks]
     assert called == [function(made)["FunctionArn"]] * 3
 
@@ -435,7 +436,7 @@ def test_an_old_version_is_deleted(template: Template) -> None:
     assert version["DeletionPolicy"] == "Delete"
 
 
-def test_the_api_takes_as_many_requests_as_the_parameter_says(template: Template) -> None:
+def test_the_api_accepts_as_many_requests_as_the_parameter_says(template: Template) -> None:
     stage = properties_of(template, "ApiApiGatewayDefaultStage")
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == {"Ref": "RateLimit"}
     assert template["Parameters"]["RateLimit"]["Default"] == 1
@@ -486,7 +487,7 @@ def test_production_moves_to_a_new_version_in_steps_and_an_alarm_rolls_it_back()
 
 
 def test_no_deployment_is_rolled_back_before_an_alarm_can_ring(template: Template) -> None:
-    """It needs some minutes of five, and the metrics of a minute are there minutes later."""
+    """It needs several minutes out of five, and the metrics of a minute arrive minutes later."""
     rollouts = template["Parameters"]["Rollout"]["AllowedValues"]
     minutes = [int(found) for found in re.findall(r"Percent(\d+)Minutes", " ".join(rollouts))]
     assert min(minutes) >= 15
@@ -497,17 +498,17 @@ def test_no_deployment_is_rolled_back_before_an_alarm_can_ring(template: Templat
 
 
 def test_one_event_whose_attempts_all_fail_rolls_nothing_back(template: Template) -> None:
-    """Lambda tries it again after a minute, and after two more."""
+    """Lambda retries it after one minute, and again after two more."""
     assert properties_of(template, "ErrorsAlarm")["DatapointsToAlarm"] > 3
 
 
 def test_the_dashboard_names_the_stack(template: Template) -> None:
-    """CloudFormation substitutes nothing within a value that Fn::Sub inserts; moto does."""
+    """CloudFormation does not substitute variables in values that Fn::Sub inserts; moto does."""
     _, values = properties_of(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
     assert not [value for value in values.values() if "${" in value]
 
 
-def test_codedeploy_may_move_this_functions_alias_alone(template: Template) -> None:
+def test_codedeploy_may_move_only_this_functions_alias(template: Template) -> None:
     move, watch = _statements(properties_of(template, "Deployer")["Policies"])
     assert move["Resource"] == [
         {"Fn::GetAtt": ["PokemonNames", "Arn"]},
@@ -532,12 +533,12 @@ def test_without_an_address_alarms_go_to_nobody(made: Made) -> None:
 
 @pytest.fixture
 def output(
-    made: Made,  # noqa: ARG001  its account has no table of that name
+    made: Made,  # noqa: ARG001  its account has no table of this name
     load_app: Callable[..., ModuleType],
     pokeapi: PokeAPI,
     capsys: pytest.CaptureFixture[str],
 ) -> list[dict[str, Any]]:
-    """Return what the app prints of all that can go wrong, and a metric counts."""
+    """Return what the app prints when everything that a metric counts goes wrong."""
     forbidden = answers.text(403, "Forbidden")
     pokeapi.answers = {PokeAPI.LIST: forbidden, 2: forbidden}
     app = load_app(NAMES_TABLE="nowhere", POWERTOOLS_SERVICE_NAME="pokemon-names")
@@ -567,7 +568,7 @@ ALARMING = {"AsyncEventsDropped", "DestinationDeliveryFailures", "Errors", "Thro
 
 def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
     text = json.dumps(properties).replace('{"Ref": "AWS::StackName"}', '"pokemon-names"')
-    named = {**made, "Api": "a1b2c3d4e5"}  # moto makes no API
+    named = {**made, "Api": "a1b2c3d4e5"}  # moto creates no API
     text = re.sub(r'\{"Ref": "(\w+)"\}', lambda found: json.dumps(named[found[1]]), text)
     queue_name = r'\{"Fn::GetAtt": \["(\w+)", "QueueName"\]\}'
     text = text.replace('{"Fn::GetAtt": ["Topic", "TopicName"]}', '"topic"')
@@ -631,7 +632,7 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
                     assert dimensions["service"] == "pokemon-names"
 
 
-def test_the_slow_alarm_is_set_off_before_a_deadline_and_not_by_a_full_batch(
+def test_the_slow_alarm_goes_off_before_a_deadline_but_not_for_a_full_batch(
     template: Template,
 ) -> None:
     threshold = properties_of(template, "SlowAlarm")["Threshold"] / 1000
@@ -642,7 +643,7 @@ def test_the_slow_alarm_is_set_off_before_a_deadline_and_not_by_a_full_batch(
 
 
 def _watched(template: Template, name: str) -> dict[str, tuple[str, str]]:
-    """Return the metric and the strategy of each id in an alarm's expression."""
+    """Return the metric and the strategy for each id in an alarm's expression."""
     watched = {}
     for one in properties_of(template, name)["Metrics"]:
         if "MetricStat" in one:
@@ -651,7 +652,7 @@ def _watched(template: Template, name: str) -> dict[str, tuple[str, str]]:
     return watched
 
 
-def test_no_alarm_looks_at_strategies_that_are_slow_by_design(template: Template) -> None:
+def test_no_alarm_watches_strategies_that_are_slow_by_design(template: Template) -> None:
     lost = _watched(template, "LostAlarm")
     assert sorted(lost.values()) == sorted(product(["Lost", "Names"], ["gather", "index"]))
     slow = _watched(template, "SlowAlarm")
@@ -659,7 +660,7 @@ def test_no_alarm_looks_at_strategies_that_are_slow_by_design(template: Template
 
 
 def test_an_idle_queue_or_strategy_hides_no_other(template: Template) -> None:
-    """An arithmetic operator gives nothing where one of its metrics has no value; SUM does."""
+    """An arithmetic operator yields nothing if one of its metrics has no value; SUM does."""
     for name in ("DeadLettersAlarm", "LostAlarm", "SlowAlarm", "UndeliveredAlarm"):
         expression, *others = properties_of(template, name)["Metrics"]
         lists = re.findall(r"(?:SUM|MAX)\(\[(.*?)\]\)", expression["Expression"])
@@ -720,10 +721,10 @@ def test_the_cost_on_arm64_is_lower(made: Made) -> None:
     assert_cost(made, "0.0000133334")
 
 
-# Fields that Lambda logs of an invocation that raised, and in its report. The others are the app's.
+# Fields that Lambda logs when an invocation raises, and in its report. The app logs the others.
 LAMBDAS_FIELDS = {"requestId", "errorType", "errorMessage", "AWSRequestId"}
 LAMBDAS_FIELDS |= {"record.requestId", "record.status", "record.errorType"}
-REFUSED = {"error"}  # of "invalid request"
+REFUSED = {"error"}  # in the line "invalid request"
 
 
 def _flat(value: Any, name: str = "") -> Iterator[str]:

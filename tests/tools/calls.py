@@ -1,4 +1,4 @@
-"""Random calls of the function, and what must hold of the replies, whatever PokeAPI does."""
+"""Random calls of the function, and what must be true of their replies, whatever PokeAPI does."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -8,9 +8,9 @@ from pokemon_names.model import STRATEGIES, InvalidRequest, Request
 from pokemon_names.ranges import format_range
 from tests.tools.pokeapi.bodies import pokemon
 
-CONTEXT_SECONDS = 8.0  # of which the function keeps 2 for its reply
+CONTEXT_SECONDS = 8.0  # the function keeps 2 of them for its reply
 MAX_NUMBERS = 1500
-MAX_IN_A_ROW = 30  # numbers for the strategies that ask for one after another
+MAX_IN_A_ROW = 30  # numbers, for the strategies that send one request after another
 
 NAMES = {one.number: one.name for one in pokemon().values()}
 NUMBERS = sorted([*NAMES, *range(1026, 1126), *range(10_327, 10_377)])
@@ -22,12 +22,12 @@ MISTAKES: Sequence[Mapping[str, Any]] = (
     {"numbers": "1"},
 )
 
-# What a number can fail of while all is well, but the machine busy.
+# Why a number may fail in clear weather, because the machine may be busy.
 CLEAR_REASONS = {"not_found", "timeout", "deadline"}
 
 
 def random_event(random: Random) -> dict[str, Any]:
-    """Return a direct call: mostly a valid request, of numbers that exist and some that do not."""
+    """Return a direct call's event: mostly a valid request, for existing and missing numbers."""
     if random.random() < 0.03:
         return dict(random.choice(MISTAKES))
     strategy = random.choice(STRATEGIES)
@@ -45,14 +45,14 @@ def random_event(random: Random) -> dict[str, Any]:
 def violations(
     event: Mapping[str, Any], reply: Mapping[str, Any], took: float, *, is_clear: bool
 ) -> Iterator[str]:
-    """Yield what is wrong with a reply, and with the seconds that it took."""
+    """Yield what is wrong with a reply, and with the time it took."""
     if took > CONTEXT_SECONDS:
         yield f"replied after {took:.1f} s"
     try:
         request = Request.parse(event, MAX_NUMBERS)
     except InvalidRequest as mistake:
         if reply != {"errorType": "InvalidRequest", "errorMessage": str(mistake)}:
-            yield f"not refused: {reply}"
+            yield f"should have been refused: {reply}"
         return
     if "names" not in reply:
         yield f"no report: {reply}"
@@ -63,7 +63,7 @@ def violations(
         yield "wrong names"
     for one, reason in reasons.items():
         if one in NAMES and reason == "not_found":
-            yield f"{one} is not found"
+            yield f"{one} exists but was not found"
     unexplained = set(reasons.values()) - CLEAR_REASONS
     if is_clear and unexplained:
-        yield f"in clear weather: {', '.join(sorted(unexplained))}"
+        yield f"failed in clear weather: {', '.join(sorted(unexplained))}"

@@ -1,4 +1,4 @@
-"""Programs that run in the tests' own process."""
+"""Programs, run in the tests' own process."""
 
 import io
 import signal
@@ -19,9 +19,9 @@ Call = Callable[..., CompletedProcess[str]]
 
 @pytest.fixture
 def call(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Return a function that runs a program's `main` with arguments of the command line.
+    """Return a function that runs a program's `main` with command-line arguments.
 
-    The handler that it invokes is in this process, too, and its waits are short.
+    The handler runs in this process as well, and its waits are short.
     """
 
     def invoke(event: Mapping[str, Any], variables: Mapping[str, str], _log: int) -> Any:

@@ -1,4 +1,4 @@
-"""The connections of an event loop that is about to end: none may be left open."""
+"""Helpers for an event loop that is about to end and may leave no connection open."""
 
 import asyncio
 import socket
@@ -6,16 +6,16 @@ from typing import Any
 
 
 async def settle() -> None:
-    """Let the loop make and close the connections that are under way: that takes it a few turns."""
+    """Let the loop finish opening and closing connections, which takes a few iterations."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
 async def stop_accepting(*listening: socket.socket) -> None:
-    """Let a server have the connections accepted so far, and accept no more.
+    """Let a server take over the connections accepted so far, and accept no more.
 
-    A server that closes in the turn in which it accepts leaves the connection open for good
-    (gh-109564 of CPython).
+    A server that closes in the iteration in which it accepts a connection leaves it open forever
+    (CPython's gh-109564).
     """
     for one in listening:
         asyncio.get_running_loop().remove_reader(one)
@@ -28,11 +28,11 @@ async def close(server: asyncio.Server) -> None:
 
 
 async def abort_all() -> None:
-    """Abort every connection, also those whose TLS handshake is under way."""
+    """Abort every connection, including those in the middle of their TLS handshake."""
     await settle()
-    # asyncio itself has no other list of them: a protocol gets its connection after the handshake.
+    # asyncio has no other list of them: a protocol learns of its connection after the handshake.
     loop: Any = asyncio.get_running_loop()
     for transport in list(loop._transports.values()):  # noqa: SLF001
-        if transport._loop:  # noqa: SLF001  one that is closed has none, and cannot be aborted
+        if transport._loop:  # noqa: SLF001  a closed one has none and cannot be aborted
             transport.abort()
     await settle()

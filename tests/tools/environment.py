@@ -1,8 +1,8 @@
-"""One environment of Lambda whose retries are quick, and which says what it has left.
+"""A Lambda environment with quick retries, which reports what it leaves behind.
 
-Its requests time out soon with the argument `timeouts`, and without it as good as never. Each line
-of stdin is the name of a function here with its arguments, and each of stdout what it returns;
-everything else goes to stderr.
+With the argument `timeouts`, its requests time out soon; without it, practically never. Each line
+of stdin is the name of a function below with its arguments, and each line of stdout what it
+returned. Everything else goes to stderr.
 """
 
 import asyncio
@@ -42,12 +42,12 @@ LONG = Limits(
 )
 
 results: list[Any] = []  # of the last invocation's jobs
-tasks: list[str] = []  # that it left in its event loop
+tasks: list[str] = []  # that it left behind in its event loop
 
 
 def prepare(limits: Limits) -> None:
-    """Give the app clients with these limits, and keep what an invocation does not reply."""
-    from pokemon_names import app  # noqa: PLC0415  its logger uses the stdout that it finds
+    """Give the app clients with these limits, and record what its replies do not contain."""
+    from pokemon_names import app  # noqa: PLC0415  its logger keeps this stdout
 
     run_jobs = app._run_jobs  # noqa: SLF001
 
@@ -69,13 +69,14 @@ def begin() -> int:
     return os.getpid()
 
 
-def invoke(  # noqa: PLR0913, PLR0917  the waits
+def invoke(  # noqa: PLR0913, PLR0917  one for each wait
     event: Any, seconds: float, now: float, silence: float, straggler: float, lag: float
 ) -> Any:
-    """Return the reply to an event at this time of the cache, and how it came about.
+    """Return the reply to an event, and how it came about.
 
-    `silence` is how many seconds without a response end a fetch, `straggler` how many end the wait
-    for the last numbers, and `lag` is the least after which a request lags.
+    `now` is the time on the cache's clock. A fetch ends after `silence` seconds without a response,
+    and the wait for the last numbers after `straggler` seconds. A request lags after `lag` seconds
+    at the earliest.
     """
     from pokemon_names import app  # noqa: PLC0415
 
@@ -101,7 +102,7 @@ def invoke(  # noqa: PLR0913, PLR0917  the waits
 
 
 def left() -> dict[str, int]:
-    """Return what is left between two invocations, and the peak memory."""
+    """Return what is left behind between two invocations, and the peak memory."""
     gc.collect()
     objects = gc.get_objects()
     are_sockets = list(_open_files())
@@ -116,14 +117,14 @@ def left() -> dict[str, int]:
 
 
 def _open_files() -> Iterator[bool]:
-    """Yield of each open file whether it is a socket."""
+    """Yield for each open file whether it is a socket."""
     for descriptor in os.listdir("/dev/fd"):  # noqa: PTH208  names, not paths
-        with contextlib.suppress(OSError):  # closed since then
+        with contextlib.suppress(OSError):  # closed in the meantime
             yield stat.S_ISSOCK(os.fstat(int(descriptor)).st_mode)
 
 
 if __name__ == "__main__":
-    # A process made by exec begins with the peak memory of the one that made it.
+    # A process made by exec begins with the peak memory of the one that made it; a fork does not.
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

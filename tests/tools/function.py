@@ -1,4 +1,4 @@
-"""The function in a process of its own, with the PokeAPI that the options describe."""
+"""The function in its own process, with the PokeAPI that the options describe."""
 
 import argparse
 import json
@@ -16,10 +16,10 @@ INVOKE = (sys.executable, "-m", "tests.tools.invoke")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--live", action="store_true", help="ask the live PokeAPI")
+    parser.add_argument("--live", action="store_true", help="use the live PokeAPI")
     pokeapi.add_options(parser)
     parser.add_argument(
-        "--logs", action="store_true", help="show the function's log, metrics included, on stderr"
+        "--logs", action="store_true", help="print the function's log, including metrics, to stderr"
     )
 
 
@@ -32,7 +32,7 @@ def answer(
 
 
 def invoke(event: Mapping[str, Any], variables: Mapping[str, str], log: int) -> dict[str, Any]:
-    """Return the handler's reply, from a process that has these environment variables."""
+    """Return the handler's reply, from a process with these environment variables."""
     done = subprocess.run(
         INVOKE,
         input=json.dumps(event),
@@ -48,7 +48,7 @@ def invoke(event: Mapping[str, Any], variables: Mapping[str, str], log: int) -> 
 
 @contextmanager
 def environment_of(options: argparse.Namespace) -> Iterator[dict[str, str]]:
-    """Yield the function's environment variables, while its PokeAPI is there."""
+    """Yield the function's environment variables while its PokeAPI is running."""
     environment = {**os.environ, "PYTHONPATH": "src"}
     if options.live:
         yield environment
@@ -63,7 +63,7 @@ def log_of(options: argparse.Namespace) -> int:
 
 
 def change(event: dict[str, Any], fields: Mapping[str, str | None]) -> None:
-    """Set those fields of an event that are not None, where its kind has them."""
+    """Set the fields that are not None, in the place where this kind of event has them."""
     given = {name: value for name, value in fields.items() if value is not None}
     if "requestContext" not in event:
         event |= given

@@ -1,4 +1,4 @@
-"""A server that speaks HTTP/2 over TLS, whose streams and connections a test controls.
+"""A server that speaks HTTP/2 over TLS and lets a test control its streams and connections.
 
 A test can switch HTTP/2 off while the server runs.
 """
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
         self.answered = 0
         self.is_mute = server.is_mute
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
-        # Initial values hold at once; later ones only when the client has acknowledged them.
+        # Initial values apply at once; later ones only after the client has acknowledged them.
         limits = {SettingCodes.MAX_CONCURRENT_STREAMS: server.max_streams}
         self.h2.local_settings = Settings(client=False, initial_values=limits)
 
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.is_mute or self.transport.is_closing():
-            return  # closed twice, asyncio's transport could no longer be aborted
+            return  # a transport that is closed twice can no longer be aborted
         try:
             events = self.h2.receive_data(data)
         except ProtocolError:
@@ -103,14 +103,14 @@ class Connection(asyncio.Protocol):
             self.transport.write(self.h2.data_to_send())
 
     def _is_http2(self) -> bool:
-        """Return what the handshake agreed on, or what the server prefers if it agreed on none."""
+        """Return whether the handshake chose HTTP/2, or the server speaks it if none was chosen."""
         tls = cast("SSLObject", self.transport.get_extra_info("ssl_object"))
         protocol = tls.selected_alpn_protocol()
         return protocol == "h2" or (protocol is None and "h2" in self.server.alpn)
 
 
 class Http1Connection(asyncio.Protocol):
-    """A connection by HTTP/1.1: it answers each request, and HTTP/2 with 400."""
+    """An HTTP/1.1 connection, which answers every request, and HTTP/2 with 400."""
 
     def __init__(self, server: "Http2Server") -> None:
         self.server = server
@@ -150,11 +150,12 @@ BODIES[0] = json.dumps({"results": list(map(list_entry, pokemon().values()))}).e
 class Http2Server:
     """The server. A test may read and set its attributes while it runs.
 
-    `requests` are the numbers asked for, 0 for the list of all; `paths` are the paths as they came.
-    `hosts` are the Host headers of the requests, empty where there is none, as HTTP/2 wants it.
-    `violations` counts the connections on which a client did what HTTP/2 forbids, such as to open
-    more than `max_streams`.
-    `connections` are all those by HTTP/2 so far.
+    `requests` are the numbers requested, with 0 for the list of all; `paths` are the paths as
+    received.
+    `hosts` are the requests' Host headers, empty if there is none, as HTTP/2 prefers it.
+    `violations` counts the connections on which a client did something that HTTP/2 forbids, such as
+    opening more than `max_streams` streams.
+    `connections` are all HTTP/2 connections so far.
     `is_mute` makes new connections accept data and send nothing.
     `alpn` are the protocols that new connections may speak. Without "h2" they speak HTTP/1.1, which
     `behave` does not control.
@@ -179,7 +180,7 @@ class Http2Server:
         return await asyncio.get_running_loop().create_server(accept, "127.0.0.1", ssl=context)
 
     def note(self, path: str) -> int:
-        """Note a request, and return the number asked for."""
+        """Record a request, and return the number it is for."""
         key = path.partition("?")[0].rstrip("/").rpartition("/")[2]
         number = int(key) if key.isdecimal() else 0
         self.paths.append(path)
@@ -189,7 +190,7 @@ class Http2Server:
 
 @contextmanager
 def serving_http2(server: Http2Server, context: SSLContext) -> Iterator[int]:
-    """Serve from a thread of its own until the block ends, and yield the port."""
+    """Serve from a separate thread until the block ends, and yield the port."""
     with start_blocking_portal() as thread:
         listening = thread.call(server.listen, context)
         yield listening.sockets[0].getsockname()[1]

@@ -1,6 +1,6 @@
-"""Invoke the handler as one environment of Lambda does, in this process.
+"""Invoke the handler in this process, as one Lambda environment does.
 
-Each line of stdin is an event, and its reply a line of stdout; everything else goes to stderr.
+Each line of stdin is an event, and each line of stdout its reply. Everything else goes to stderr.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ class Context:
 
 
 def invoke(event: Any) -> Any:
-    """Return the reply, or the error that Lambda makes of an exception."""
+    """Return the reply, or the error that Lambda turns an exception into."""
     try:
-        # Imported only now, because its logger uses the stdout that it finds at import.
+        # Imported late, because its logger uses the stdout that it finds at import.
         from pokemon_names import app  # noqa: PLC0415
 
         return app.handler(event, cast("LambdaContext", Context()))
@@ -45,7 +45,7 @@ if __name__ == "__main__":
         for line in sys.stdin:
             reply = invoke(json.loads(line))
             print(json.dumps(reply), file=replies, flush=True)
-    # The process ends as abruptly as an environment of Lambda's. In an ordinary exit, one of a
-    # hundred aborts: a thread of pyreqwest's releases an object after the interpreter has ended.
+    # End as abruptly as a Lambda environment. One in a hundred ordinary exits aborts, because a
+    # thread of pyreqwest releases an object after the interpreter has ended.
     sys.stderr.flush()
     os._exit(0)

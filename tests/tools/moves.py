@@ -1,8 +1,8 @@
 """Count the moves between modules that `GET /pokemon/151` makes: `python -m tests.tools.moves`.
 
-Whoever reads the code along the way of a request moves as often from one module to another. A call
-and its return are two moves. It is the first request of a new environment; a body that comes in
-several parts makes a few moves more.
+Somebody who follows a request through the code moves that often from one module to another. A call
+and its return are two moves. The request is the first in a new environment; a body that arrives in
+several parts adds a few moves.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ EVENT = {
 
 
 def modules_of_one_request() -> list[str]:
-    """Return the modules in which a request for one number runs, in their order."""
+    """Return the modules that a request for one number passes through, in order."""
     with serving(PokeAPI()) as port:
         os.environ["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
         from pokemon_names import app  # noqa: F401, PLC0415  its import is not counted

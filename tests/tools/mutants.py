@@ -1,7 +1,7 @@
-"""Run the tests against mutants of the source, by mutmut, and list those that no test notices.
+"""Run the tests against mutants of the source, and list those that no test notices.
 
-mutmut changes the inside of functions. It leaves decorated functions, and the constants of modules
-and classes. A mutant that makes no difference is in equivalent.toml, with the reason.
+mutmut changes the inside of functions, except decorated ones, and leaves the constants of modules
+and classes alone. equivalent.toml lists the mutants that make no difference, with the reasons.
 """
 
 import json
@@ -21,12 +21,12 @@ PACKAGE = Path("src/pokemon_names")
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 NOTICED = {"killed", "timeout", "segfault"}
 MUTMUT = (sys.executable, "-m", "mutmut")
-# mutmut runs pytest in its folder mutants/, and stores there how long each test took.
+# mutmut runs pytest in its folder mutants/, and stores in this file how long each test took.
 STATISTICS = Path("mutmut-stats.json")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the module's own tests first, and the quick ones: the first that fails ends the run."""
+    """Run the module's own tests first, then the quickest: the first failure ends the run."""
     if STATISTICS.exists():
         seconds = json.loads(STATISTICS.read_text(encoding="utf-8"))["duration_by_test"]
         own = f"test_{own_name(os.environ.get('MUTANT_UNDER_TEST', ''))}"
@@ -39,7 +39,7 @@ def main() -> None:
     pattern = f"{parser.parse_args().module}.*"
     if subprocess.run([*MUTMUT, "run", pattern], check=False).returncode:
         sys.exit(
-            "mutmut failed, and says above when; if in a run of the tests, `make test` says why"
+            "mutmut failed; see above. If it failed while running the tests, `make test` says why"
         )
     outcomes = dict(outcomes_of(pattern))
     unnoticed = [change(mutant) for mutant, outcome in outcomes.items() if outcome not in NOTICED]
@@ -50,7 +50,7 @@ def main() -> None:
         print(found)
     stale = [one for one in equivalent if fnmatch(name_of(one), pattern) and is_stale(one)]
     for found in sorted(stale):
-        print(f"{EQUIVALENT.name} has what is not in the source: {found}")
+        print(f"{EQUIVALENT.name} has an entry that does not fit the source: {found}")
     print(
         f"{len(outcomes):,} mutants: {len(outcomes) - len(unnoticed):,} noticed, "
         f"{len(unnoticed) - len(left):,} equivalent, {len(left):,} not noticed"
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def module(given: str) -> str:
-    """Return the name of a module or a folder of the package; nothing is the whole package."""
+    """Return the dotted name of a module or folder; an empty path is the whole package."""
     path = PACKAGE / given.removesuffix(".py")
     if not (path.is_dir() or path.with_suffix(".py").is_file()):
         raise Mistake(given, f"a module or a folder in {PACKAGE}, such as fetching/fetcher")
@@ -67,7 +67,7 @@ def module(given: str) -> str:
 
 
 def outcomes_of(pattern: str) -> Iterator[tuple[str, str]]:
-    """Yield the mutants whose names match, and what became of each."""
+    """Yield each mutant whose name matches, with its outcome."""
     for line in mutmut("results", "--all", "true"):
         mutant, _, outcome = line.strip().partition(": ")
         if fnmatch(mutant, pattern):
@@ -75,7 +75,7 @@ def outcomes_of(pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def change(mutant: str) -> str:
-    """Return in a line what a mutant changes, as equivalent.toml has it."""
+    """Return what a mutant changes, as a line of equivalent.toml."""
     removed = []
     added = []
     for line in mutmut("show", mutant)[3:]:  # after its name and the names of the files
@@ -92,7 +92,7 @@ def name_of(change: str) -> str:
 
 
 def is_stale(change: str) -> bool:
-    """Return whether the source has no such function, or not the text that is changed in it."""
+    """Return whether the source lacks the function, or the text that is changed in it."""
     place, _, lines = change.partition(": ")
     removed, _, _ = lines.partition(" => ")
     *modules, name = place.split(".")
@@ -109,14 +109,14 @@ def own_name(mutant: str) -> str:
 
 
 def function(mutant: str) -> str:
-    """Return the function that a mutant is of, such as fetching.cache.Cache.load."""
+    """Return the function that a mutant changes, such as fetching.cache.Cache.load."""
     module, _, mangled = mutant.partition("__mutmut_")[0].rpartition(".")
     name = mangled.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
     return f"{module.removeprefix('pokemon_names.')}.{name}"
 
 
 def mutmut(*arguments: str) -> list[str]:
-    """Return the lines that a command of mutmut's prints."""
+    """Return the lines that a command of mutmut prints."""
     done = subprocess.run([*MUTMUT, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 

@@ -1,7 +1,7 @@
-"""A TCP relay: a network between client and server, which can delay, forget and end connections.
+"""A TCP relay: a network between client and server that can delay, forget and end connections.
 
-`python -m tests.tools.relay PORT TARGET SECONDS` relays with a round trip of so many seconds:
-data takes half of it each way, and to connect takes the whole.
+`python -m tests.tools.relay PORT TARGET SECONDS` relays to the port TARGET with a round trip of
+SECONDS: data takes half of it each way, and connecting takes all of it.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.tools.connections import abort_all, close, settle
 class End(asyncio.Protocol):
     """One end of a connection. The other end sends what this one receives, half a round trip later.
 
-    None in place of data is the end of the connection.
+    None instead of data is the end of the connection.
     """
 
     def __init__(self, half: float) -> None:
@@ -56,7 +56,7 @@ class End(asyncio.Protocol):
 
 
 class ClientEnd(End):
-    """The end that a client connects to. It then connects the other end to the target."""
+    """The end that a client connects to. It connects the other end to the target."""
 
     def __init__(self, half: float, target: int) -> None:
         super().__init__(half)
@@ -76,7 +76,7 @@ class ClientEnd(End):
 
 
 class Relay:
-    """A relay to a port of this machine. Its methods affect the connections made so far."""
+    """A relay to a port on this machine. Its methods affect all connections made so far."""
 
     def __init__(self, target: int, round_trip: float = 0.0) -> None:
         self.connections = list[ClientEnd]()
@@ -97,7 +97,7 @@ class Relay:
         await abort_all()
 
     def forget(self) -> None:
-        """Drop every byte, as a network does that has lost its table of connections."""
+        """Drop every byte, like a network that has lost its table of connections."""
         for end in self._ends():
             end.is_forgotten = True
 
@@ -130,7 +130,7 @@ def _close(transport: asyncio.Transport) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Close with a reset, because there is no time to linger."""
+    """Close with a reset, which the kernel sends if a socket has no time to linger."""
     no_time = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_time)
     transport.abort()
@@ -138,7 +138,7 @@ def _reset(transport: asyncio.Transport) -> None:
 
 @contextmanager
 def relaying(relay: Relay) -> Iterator[int]:
-    """Relay from a thread of its own until the block ends, and yield the port."""
+    """Relay from a separate thread until the block ends, and yield the port."""
     with start_blocking_portal() as thread:
         server = thread.call(relay.listen)
         yield server.sockets[0].getsockname()[1]

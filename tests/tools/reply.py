@@ -1,4 +1,4 @@
-"""What a reply says."""
+"""What a reply contains."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ import msgspec
 from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
 from pokemon_names.report import Report
 
-MAX_NUMBERS = 1_000_000  # as many as the state machine takes
+MAX_NUMBERS = 1_000_000  # the most that the state machine takes
 NETWORK_REASONS = {"unreachable", "timeout", "deadline"}
 
 
 class Reply:
     """The handler's reply to any event.
 
-    `body` is the JSON in it, and nothing where it is text or a page. `content_type` is nothing
-    where it is no HTTP.
+    `body` is its JSON, and empty if it is text or a page. `content_type` is empty if it is not a
+    reply to HTTP.
     """
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
@@ -47,15 +47,15 @@ class Reply:
         return bool(self.error) or self.body.get("names") == []
 
     def hints(self) -> Iterator[str]:
-        """Yield why no name came from the live PokeAPI, and what to do."""
+        """Yield why the live PokeAPI returned no name, and what to do about it."""
         failures = [failure for report in self.reports() for failure in report.failures]
         reasons = {failure.reason for failure in failures}
         if self.is_failure and failures and reasons <= NETWORK_REASONS:
             yield f"PokeAPI cannot be reached from here: {failures[0].detail}"
-            yield "Without LIVE=1, the local PokeAPI answers."
+            yield "Leave out LIVE=1 to use the local PokeAPI."
 
     def reports(self) -> list[Report]:
-        """Return the report with its trace, those of a race, or none."""
+        """Return the report with its trace, the reports of a race, or nothing."""
         entries = self.body.get("race", [])
         if "names" in self.body:
             entries = [self.body]

@@ -30,9 +30,9 @@ FAILED = 1
 
 def main() -> int:
     parser = Parser(prog="python -m tests.tools.run", description=__doc__)
-    parser.add_argument("event", type=event_file, help="a sample event's file")
-    parser.add_argument("--range", help="in place of the event's")
-    parser.add_argument("--strategy", help="in place of the event's")
+    parser.add_argument("event", type=event_file, help="file with an event")
+    parser.add_argument("--range", help="range to use instead of the event's")
+    parser.add_argument("--strategy", help="strategy to use instead of the event's")
     add_options(parser)
     options = parser.parse_args()
     fields = {"range": options.range, "strategy": options.strategy, "trace": "true"}
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def prepare_output() -> None:
-    """Print what a terminal has no letters for as question marks, and end with what reads it."""
+    """Print characters that a terminal lacks as question marks, and end when the reader does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -92,7 +92,7 @@ def _report(report: Report) -> Iterator[str]:
 
 
 def _columns(names: Sequence[str]) -> Iterator[str]:
-    """Yield the names in columns on a terminal, and one a line to another program."""
+    """Yield the names in columns for a terminal, and one per line for another program."""
     if not names or not sys.stdout.isatty():
         yield from names
         return

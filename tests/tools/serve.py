@@ -1,4 +1,4 @@
-"""Serve the function by HTTP until a signal stops it, as a Function URL does: `make serve`."""
+"""Serve the function over HTTP, as a Function URL does, until a signal stops it: `make serve`."""
 
 import asyncio
 import base64
@@ -25,11 +25,11 @@ from tests.tools.function import INVOKE, add_options, environment_of, log_of
 from tests.tools.options import Parser, add_address, bind
 
 MAX_URL_BYTES = 65_536  # the longest range, with all its commas escaped
-MAX_REPLY_BYTES = 50_000_000  # Lambda's 6 MB, and more for the escapes of JSON
+MAX_REPLY_BYTES = 50_000_000  # Lambda's 6 MB, plus JSON's escapes
 
 
 class Environment:
-    """One environment of Lambda: a process that stays warm, and takes one event at a time."""
+    """A Lambda environment: a process that stays warm and handles one event at a time."""
 
     def __init__(self, variables: Mapping[str, str], log: int) -> None:
         self._variables = variables
@@ -58,7 +58,7 @@ class Environment:
             await self.process.wait()
 
     async def _start(self) -> Process:
-        """Start the process, in a session of its own: Ctrl-C is for this one."""
+        """Start the process in its own session, because Ctrl-C is meant for this one."""
         return await asyncio.create_subprocess_exec(
             *INVOKE,
             env=self._variables,
@@ -71,7 +71,7 @@ class Environment:
 
 
 async def _exchange(process: Process, line: str) -> bytes:
-    """Return the line that answers a line, and nothing where the process has ended."""
+    """Send a line, and return the answer, or nothing if the process has ended."""
     assert process.stdin
     assert process.stdout
     with suppress(ConnectionError):
@@ -81,7 +81,7 @@ async def _exchange(process: Process, line: str) -> bytes:
 
 
 async def event_of(request: web.BaseRequest) -> dict[str, Any]:
-    """Return the event that a Function URL makes of a request.
+    """Return the event that a Function URL turns a request into.
 
     https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
     """
@@ -132,7 +132,7 @@ def _body_of(body: bytes) -> dict[str, Any]:
 
 
 def response_of(reply: Mapping[str, Any]) -> web.Response:
-    """Return the response that a Function URL makes of a reply."""
+    """Return the response that a Function URL turns a reply into."""
     if "errorType" in reply:
         message = {"message": HTTPStatus.INTERNAL_SERVER_ERROR.phrase}
         return web.json_response(message, status=HTTPStatus.BAD_GATEWAY)
@@ -143,7 +143,7 @@ def response_of(reply: Mapping[str, Any]) -> web.Response:
 
 
 async def serve(listening: socket.socket, host: str, environment: Environment) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -163,7 +163,7 @@ async def serve(listening: socket.socket, host: str, environment: Environment) -
             print(f"{request.method} {url} {response.status} {seconds:.2f} s", flush=True)
         return response
 
-    # Otherwise a request that is no HTTP is a traceback in the terminal.
+    # Otherwise, a request that is not HTTP would print a traceback.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     server = web.Server(respond, access_log=None, max_line_size=MAX_URL_BYTES)
     runner = web.ServerRunner(server, shutdown_timeout=0.1)
@@ -178,7 +178,7 @@ async def serve(listening: socket.socket, host: str, environment: Environment) -
 
 
 def _joined(items: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return each name's values, with commas between."""
+    """Return each name's values, joined by commas."""
     joined: dict[str, str] = {}
     for name, value in items:
         if name in joined:

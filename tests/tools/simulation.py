@@ -1,7 +1,7 @@
 """Fetch from a simulated PokeAPI on a virtual clock, in all conditions: `make simulate`.
 
-Waiting takes no time: minutes of fetching pass in seconds, and the same seed gives the same table.
-Only the network, the service and the clock are simulated; `fetching` is the function's own.
+Waiting takes no time: minutes of fetching pass in seconds, and the same seed produces the same
+table. Only the network, the service and the clock are simulated; `fetching` is the real code.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from pokemon_names.model import Found, Request
 from tests.tools.options import Parser, number
 
 SECONDS = 28.0  # for each fetch, as on AWS
-RATE = 2000.0  # answers a second that the service can give
-SPREAD = 0.2  # the share of a round trip by which one is longer than another, at random
+RATE = 2000.0  # answers per second that the service can send
+SPREAD = 0.2  # a round trip is longer by up to this share, at random
 ROUND_TRIPS = (0.005, 0.03, 0.1, 0.3)
 COUNTS = (150, 1025)
 LISTED = 2000  # numbers in the list of all
-AFTERWARDS = 30.0  # seconds in which nothing may be left
+AFTERWARDS = 30.0  # seconds after a fetch in which nothing more may happen
 
 _BUSY = GetError(kind="service", reason="bad_status", detail="Service Unavailable", status=503)
 _BROKEN = GetError(kind="service", reason="bad_status", detail="Server Error", status=500)
@@ -44,14 +44,14 @@ _REFUSED = GetError(kind="service", reason="bad_status", detail="Too Many Reques
 _MISSING = GetError(kind="final", reason="not_found", detail="Not Found", status=404)
 _SILENT = GetError(kind="service", reason="timeout", detail="operation timed out")
 
-_TINY = 1e-9  # seconds by which sums of times are wrong
+_TINY = 1e-9  # seconds, the rounding error of sums of times
 
 _T = TypeVar("_T")
 _Body = TypeVar("_Body")
 
 
 class Arrival(NamedTuple):
-    """A request as it reaches the service, with the seconds since the fetch began.
+    """A request as it reaches the service, `at` seconds after the fetch began.
 
     `number` is None for the list of all.
     """
@@ -74,33 +74,33 @@ def dead() -> Condition:
 
 
 def outage(seconds: float) -> Condition:
-    """Let all requests fail until then."""
+    """Fail every request for this many seconds."""
     return lambda arrival, _random: _BUSY if arrival.at < seconds else None
 
 
 def flapping(bad: float, good: float) -> Condition:
-    """Let all requests fail for some seconds, none for others, and so on."""
+    """Fail every request for the bad seconds, none for the good seconds, and so on."""
     return lambda arrival, _random: _BUSY if arrival.at % (bad + good) < bad else None
 
 
 def faults(share: float) -> Condition:
-    """Let each request fail with this probability."""
+    """Fail each request with this probability."""
     return lambda _arrival, random: _BROKEN if random.random() < share else None
 
 
 def block(first: int, last: int) -> Condition:
-    """Let numbers in a row fail for good."""
+    """Fail every request for a number from the first to the last."""
     failing = range(first, last + 1)
     return lambda arrival, _random: _BUSY if arrival.number in failing else None
 
 
 def silent(divisor: int) -> Condition:
-    """Let the numbers that it divides have no answer."""
+    """Never answer a request for a multiple of the divisor."""
     return lambda arrival, _random: _SILENT if _divides(divisor, arrival) else None
 
 
 def poisoned(divisor: int) -> Condition:
-    """Let the numbers that it divides be 404 for good by their usual spelling."""
+    """Answer 404 for each multiple of the divisor, if the path has its usual spelling."""
 
     def condition(arrival: Arrival, _random: Random) -> GetError | None:
         is_poisoned = _divides(divisor, arrival) and arrival.path.endswith("/")
@@ -110,7 +110,7 @@ def poisoned(divisor: int) -> Condition:
 
 
 def limiter(rate: float, burst: float = 10.0, retry_after: float | None = None) -> Condition:
-    """Return a token bucket: a request takes a token, or is refused."""
+    """Return a token bucket: each request takes a token, or is refused."""
     refusal = msgspec.structs.replace(_REFUSED, retry_after=retry_after)
     tokens = burst
     filled_at = 0.0
@@ -132,19 +132,19 @@ def _divides(divisor: int, arrival: Arrival) -> bool:
 
 
 class _VirtualSelector(selectors.DefaultSelector):
-    """Instead of waiting, it moves the clock on."""
+    """A selector that moves the clock on instead of waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("every task waits, and nothing will wake one")
+            raise RuntimeError("every task is waiting, and nothing will wake one")
         self.now += timeout
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on a virtual clock, for tasks that wait for nothing but time and each other."""
+    """An event loop on a virtual clock, for tasks that wait only for time and each other."""
 
     def __init__(self) -> None:
         self._virtual = _VirtualSelector()
@@ -162,9 +162,9 @@ def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 
 class SimulatedClients(Clients):
-    """Clients of a service that has a round trip, a rate, and a condition; they own no connection.
+    """Clients of a service with a round trip, a rate and a condition. They own no connection.
 
-    `sent_at` has the time of every request, and `failed` counts those without a body.
+    `sent_at` holds the time of every request, and `failed` counts those that returned no body.
     """
 
     def __init__(self, condition: Condition, round_trip: float, random: Random) -> None:
@@ -179,10 +179,10 @@ class SimulatedClients(Clients):
     async def get(
         self, path: str, decode: Decode[_Body], seconds: float | None = None
     ) -> Answer[_Body]:
-        """Return what the service makes of one request, when it has come back."""
+        """Return the service's answer to one request, once it has arrived."""
         now = asyncio.get_running_loop().time()
         self.sent_at.append(now)
-        self.failed += 1  # until it is known to succeed: it may be cancelled
+        self.failed += 1  # until it succeeds, because it may be cancelled
         arrives_at = now + self._round_trip / 2
         number = None if "?" in path else int(path.removesuffix("/").rpartition("/")[2])
         error = self._condition(Arrival(arrives_at, number, path), self._random)
@@ -207,9 +207,10 @@ class SimulatedClients(Clients):
 class Outcome(NamedTuple):
     """The result of a simulation.
 
-    `names` and `listed` count numbers, `requests` and `failed` all requests and those without a
-    body, and `peak` the most that were sent within a second. `lost` are the numbers without a name.
-    `late` counts the tasks that are left at the end, and the requests after it.
+    `names` counts the names received, and `listed` those of them from the list of all. `requests`
+    counts all requests, `failed` those that returned no body, and `peak` the most that were sent
+    within a second. `lost` are the numbers without a name. `late` counts the tasks left at the end
+    and the requests sent after it.
     """
 
     names: int
@@ -222,7 +223,7 @@ class Outcome(NamedTuple):
     late: int
 
 
-def simulate(  # noqa: PLR0913  what a row of the table has
+def simulate(  # noqa: PLR0913  the parameters of a row of the table
     make_condition: MakeCondition,
     numbers: Sequence[int],
     *,
@@ -233,9 +234,9 @@ def simulate(  # noqa: PLR0913  what a row of the table has
     seed: int = 1,
     limits: Policy | None = None,
 ) -> Outcome:
-    """Return what comes of fetching the numbers in a condition, with a policy's limits.
+    """Return the outcome of fetching the numbers in a condition, with a policy's limits.
 
-    Several jobs, such as messages of SQS, fetch their parts side by side through one window.
+    Several jobs, such as SQS messages, fetch their parts concurrently through one window.
     """
     random = Random(seed)  # noqa: S311  the same seed, the same outcome
     clients = SimulatedClients(make_condition(), round_trip, random)
@@ -278,7 +279,7 @@ async def _fetch(requests: Sequence[Request], clients: SimulatedClients, limits:
 
 
 def _peak(sent_at: Sequence[float]) -> int:
-    """Return the most requests that were sent within any second."""
+    """Return the maximum number of requests sent within any second."""
     first = 0
     most = 0
     for last, at in enumerate(sent_at):
@@ -290,7 +291,7 @@ def _peak(sent_at: Sequence[float]) -> int:
 
 @contextmanager
 def _repeatable(random: Random, *, with_list: bool) -> Iterator[None]:
-    """Let all that is random in `fetching` follow from one seed, and take the list away."""
+    """Let everything random in `fetching` follow from one seed, and remove the list if asked to."""
     paths = LIST_PATHS if with_list else ()
     with (
         patch.object(policy, "_uniform", random.uniform),
@@ -314,7 +315,7 @@ def _list_of_all() -> bytes:
 
 
 def _share_of(first: float, last: float) -> Callable[[int], MakeCondition]:
-    """Return the condition in which these parts of that many numbers fail."""
+    """Return, for any count of numbers, the condition in which this part of them fails."""
     return lambda count: lambda: block(int(first * count) + 1, int(last * count))
 
 
@@ -346,7 +347,7 @@ CONDITIONS: dict[str, Callable[[int], MakeCondition]] = {
 
 def table(seed: int) -> Iterator[str]:
     """Yield the lines of the table, which has five columns for each round trip."""
-    yield "names, of these from the list, requests, of these without a body, seconds"
+    yield "names, of which from the list; requests, of which without a body; seconds"
     for with_list in (True, False):
         title = f"{'with' if with_list else 'without'} the list of all"
         trips = [f"round trip {1000 * round_trip:3.0f} ms" for round_trip in ROUND_TRIPS]
@@ -375,7 +376,7 @@ def _cell(made: Outcome) -> str:
 def main() -> int:
     parser = Parser(prog="python -m tests.tools.simulation", description=__doc__)
     seed_type = number(int, "a whole number, such as 7", -math.inf)
-    parser.add_argument("--seed", type=seed_type, default=1, help="of all that is random")
+    parser.add_argument("--seed", type=seed_type, default=1, help="seed of everything random")
     options = parser.parse_args()
     for line in table(options.seed):
         print(line, flush=True)

@@ -1,7 +1,7 @@
 """Soak the function: random calls in random weather, for an hour at most: `make soak`.
 
-One process stays warm, as an environment of Lambda's does. After each call its reply is checked,
-and its memory, descriptors and threads are noted; they are drawn at the end.
+One process stays warm, as a Lambda environment does. After each call, the soak checks the reply and
+records the process's memory, descriptors and threads; at the end, it draws them.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ from tests.tools.run import FAILED
 from tests.tools.serve import Environment
 
 HUNG_SECONDS = 60.0
-CACHE_SECONDS = "60"  # so that names expire, too
+CACHE_SECONDS = "60"  # so that names expire as well
 MAX_CALLS = 6  # in the same weather
 
-# The least and the most of each kind of weather.
+# The minimum and maximum for each kind of weather.
 CONDITIONS = {
     "limit": (20, 300),
     "outage": (1, 20),
@@ -54,7 +54,7 @@ LANES = ("slow", "faults", *CONDITIONS, "refuse", *ENDS, "freeze")
 
 
 class Sample(NamedTuple):
-    """What the process had in use so many seconds after the first call began; memory is in MB."""
+    """What the process used, `at` seconds after the first call began. Memory is in MB."""
 
     at: float
     memory: float
@@ -63,27 +63,27 @@ class Sample(NamedTuple):
 
 
 class Network:
-    """The way to PokeAPI: a relay, and a port that can refuse connections."""
+    """The network to PokeAPI: a relay, and a port that can refuse connections."""
 
     def __init__(self, target: int) -> None:
         self.relay = Relay(target)
-        self._held = bound("127.0.0.1", 0)  # it is nobody else's while nothing listens there
+        self._held = bound("127.0.0.1", 0)  # keeps the port while nothing listens on it
         self.port: int = self._held.getsockname()[1]
 
     async def open(self) -> None:
         self._server = await self.relay.listen(self.port)
 
     async def refuse(self, seconds: float) -> None:
-        """End all connections, and take none for so many seconds or until it is cancelled."""
+        """End all connections, and accept none for this many seconds or until cancelled."""
         await connections.close(self._server)
-        self.mend()
+        self.reset()
         try:
             await asyncio.sleep(seconds)
         finally:
             await self.open()
 
-    def mend(self) -> None:
-        """Reset all connections, because forgotten ones stay open on the side of PokeAPI."""
+    def reset(self) -> None:
+        """Reset all connections, because forgotten ones stay open on PokeAPI's side."""
         self.relay.reset()
         asyncio.get_running_loop().call_soon(self.relay.connections.clear)
 
@@ -94,7 +94,7 @@ class Network:
 
 
 class Soak:
-    """The calls, the weather, and what came of both."""
+    """The calls, the weather, and their results."""
 
     def __init__(self, seed: int, pokeapi: PokeAPI, network: Network) -> None:
         self.seed = seed
@@ -124,14 +124,14 @@ class Soak:
         return monotonic() - self._began
 
     async def run(self, seconds: float) -> None:
-        """Call until the time is over, or a call hangs."""
+        """Call the function until the time is up or a call hangs."""
         await self._network.open()
         try:
             await self._environment.invoke({"range": "1"})  # the imports, which may take longer
             self._began = monotonic()
             self._sample()
             print(
-                f"Soaking with MINUTES={seconds / 60:g} SEED={self.seed}, Ctrl-C ends it ...",
+                f"Soaking with MINUTES={seconds / 60:g} SEED={self.seed} (Ctrl-C ends it) ...",
                 file=sys.stderr,
                 flush=True,
             )
@@ -168,7 +168,7 @@ class Soak:
                 await asyncio.wait([refusal])
             if self._is_forgotten:
                 self._is_forgotten = False
-                self._network.mend()
+                self._network.reset()
             if kind != "clear":
                 self.lanes[kind].append((began, self.seconds))
 
@@ -195,7 +195,7 @@ class Soak:
         self._sample()
 
     def _sample(self) -> None:
-        """Note what the process has in use, if it is still there."""
+        """Record what the process uses, if it is still there."""
         if not self._environment.process:
             return
         process = Path(f"/proc/{self._environment.process.pid}")
@@ -225,13 +225,13 @@ class Soak:
 
 
 def _rates(random: Random) -> dict[str, float]:
-    """Return the rates of a few faults, at most 0.6 in all."""
+    """Return the rates of a few faults, which add up to at most 0.6."""
     faults = random.sample(list(FAULTS), random.randint(1, 4))
     return {fault: random.uniform(0.01, 0.6 / len(faults)) for fault in faults}
 
 
 def summary(soak: Soak) -> Iterator[str]:
-    """Yield what came of the soak, in a few lines."""
+    """Yield the results of the soak, in a few lines."""
     minutes = soak.seconds / 60
     yield f"calls        {soak.calls:,} in {minutes:.1f} minutes, {soak.refused} of them refused"
     yield f"names        {soak.names:,}"
@@ -266,7 +266,7 @@ def picture(soak: Soak) -> str:
 
 
 async def soaking(options: Namespace, pokeapi: PokeAPI, target: int) -> Soak:
-    """Return the soak when its time is over, or a signal ends it."""
+    """Run a soak until its time is up or a signal ends it, and return it."""
     soak = Soak(options.seed, pokeapi, Network(target))
     running = asyncio.create_task(soak.run(options.minutes * 60))
     for stop in (signal.SIGINT, signal.SIGTERM):
@@ -285,7 +285,7 @@ def main() -> int:
     parser.add_argument("--seed", type=seed, default=time_ns() % 10_000)
     options = parser.parse_args()
     if not Path("/proc/self/fd").exists():
-        parser.error("make soak reads memory and descriptors from /proc, as Linux has it")
+        parser.error("make soak needs Linux, because it reads memory and descriptors from /proc")
     pokeapi = PokeAPI()
     with serving(pokeapi) as target:
         soak = asyncio.run(soaking(options, pokeapi, target))

@@ -1,4 +1,4 @@
-"""What is mistyped on make's command line, or missing on the machine: one line says what to do."""
+"""Mistakes on make's command line, and missing programs: one line says what to do."""
 
 import importlib
 import os
@@ -21,9 +21,9 @@ MODULES = {"simulate": "simulation"}  # of targets with another name
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """Return a virtual environment in which nothing is to be installed.
+    """Return a virtual environment in which everything is installed.
 
-    Its programs print PYTHONPATH and their arguments, one a line.
+    Its programs print PYTHONPATH and their arguments, one per line.
     """
     folder = tmp_path / "venv"
     for part in ("bin", "mutmut/bin"):
@@ -36,7 +36,7 @@ def environment(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Return a folder of programs, to be the whole PATH, with what no machine is without."""
+    """Return a folder to use as the whole PATH, with the programs that every machine has."""
     folder = tmp_path / "programs"
     folder.mkdir()
     add_programs(folder, "make", "awk", "touch")
@@ -44,14 +44,14 @@ def programs(tmp_path: Path) -> Path:
 
 
 def seen_by_make(path: Path) -> str:
-    """Return a path from the clone on: VENV may have no space, but the clone's path may."""
+    """Return a path relative to the clone: VENV may contain no space, but the clone's path may."""
     return os.path.relpath(path, ROOT)
 
 
 def make(
     environment: Path, *arguments: str, **variables: object
 ) -> subprocess.CompletedProcess[str]:
-    """Run make; the variables are those of the environment."""
+    """Run make with these environment variables."""
     return subprocess.run(
         ["make", *arguments, f"VENV={seen_by_make(environment)}"],
         cwd=ROOT,
@@ -64,7 +64,7 @@ def make(
 
 
 def options_of(environment: Path, target: str, *variables: str, **exported: object) -> list[str]:
-    """Return what the program of a target gets."""
+    """Return the options that the program of a target gets."""
     done = make(environment, target, *variables, **exported)
     assert done.stderr == ""
     assert done.returncode == 0
@@ -77,11 +77,14 @@ def options_of(environment: Path, target: str, *variables: str, **exported: obje
 @pytest.mark.parametrize(
     ("variable", "line"),
     [
-        ("range=1-3", "range=1-3: no such variable, write RANGE=1-3."),
-        ("faults=$(x)", "faults=$(x): no such variable, write FAULTS=$(x)."),
-        ("name=mew", "name=mew: no such variable, only ARGS BODIES CONFIG "),
-        ("known=", ": no such variable, only "),  # which one is named depends on make's version
-        ("STRATEGIE=index", "STRATEGIE=index: no such variable, only ARGS BODIES CONFIG "),
+        ("range=1-3", "range=1-3: no such variable; write RANGE=1-3."),
+        ("faults=$(x)", "faults=$(x): no such variable; write FAULTS=$(x)."),
+        ("name=mew", "name=mew: no such variable; the variables are ARGS BODIES CONFIG "),
+        ("known=", ": no such variable; the variables are "),  # make's version decides which
+        (
+            "STRATEGIE=index",
+            "STRATEGIE=index: no such variable; the variables are ARGS BODIES CONFIG ",
+        ),
     ],
 )
 def test_an_unknown_variable_is_refused(environment: Path, variable: str, line: str) -> None:
@@ -93,7 +96,7 @@ def test_an_unknown_variable_is_refused(environment: Path, variable: str, line: 
     assert environment.exists()
 
 
-ODD = "it's *"  # the shell must not read it
+ODD = "it's *"  # the shell may not interpret it
 SERVICE = ["--delay=0.05", "--faults=500=0.1 429=0.1", "--seed=7", "--weather=once=1 cut=9"]
 SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
 
@@ -197,7 +200,7 @@ def test_a_mistyped_python_is_no_command(tmp_path: Path, command: str) -> None:
     marker = tmp_path / "marker"
     given = command.format(f"touch {marker}")
     line = failure(make(tmp_path / "venv", "run", f"PYTHON={given}"))
-    assert line.startswith(f"Python 3.11 or later is needed, which {given} is not: ")
+    assert line.startswith(f"Python 3.11 or later is needed, but {given} is not: ")
     assert not marker.exists()
 
 
@@ -209,7 +212,7 @@ def test_no_name_of_a_variable_is_a_command(environment: Path, tmp_path: Path, n
     marker = tmp_path / "marker"
     done = make(environment, "help", f"{name.format(marker)}=$(shell touch {marker})")
     assert not marker.exists()
-    assert (done.returncode == 0) == (name == "one")  # make cannot tell it from the Makefile's own
+    assert (done.returncode == 0) == (name == "one")  # make cannot tell it from its own
 
 
 def test_pytest_reads_quotes_but_no_commands(environment: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) 
     done = make(environment, "run", "EVENT=no such.json")
     assert done.stdout == ""
     error, makes = done.stderr.splitlines()
-    assert error.startswith("EVENT: got 'no such.json', allowed: a file that holds ")
+    assert error.startswith("EVENT: got 'no such.json', allowed: a file that contains ")
     assert makes.endswith("Error 2")
     assert done.returncode == 2
 
@@ -234,8 +237,8 @@ def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["race", "STRATEGY=sync"], "STRATEGY is for make run, make race takes STRATEGIES="),
-        (["run", "STRATEGIES=sync"], "STRATEGIES is for make race, make run takes one STRATEGY"),
+        (["race", "STRATEGY=sync"], "STRATEGY is for make run; make race takes STRATEGIES="),
+        (["run", "STRATEGIES=sync"], "STRATEGIES is for make race; make run takes one STRATEGY"),
     ],
 )
 def test_a_variable_of_another_target_is_refused(
@@ -253,12 +256,14 @@ def test_a_switch_can_be_off(environment: Path, off: str) -> None:
     assert options_of(environment, "race", *switches) == options_of(environment, "race")
 
 
-def test_variables_can_come_from_the_environment_but_a_shells_own_host(environment: Path) -> None:
+def test_variables_can_come_from_the_environment_except_a_shells_own_host(
+    environment: Path,
+) -> None:
     options = options_of(environment, "pokeapi", BODIES="b", HOST="laptop")
     assert options == ["--delay=0.05", "--bodies=b"]
 
 
-def test_make_alone_lists_every_target_in_the_order_of_the_makefile(programs: Path) -> None:
+def test_make_without_a_target_lists_all_in_the_order_of_the_makefile(programs: Path) -> None:
     done = make(programs, PATH=programs)
     assert done.stderr == ""
     *lines, empty, variables = done.stdout.splitlines()
@@ -267,19 +272,19 @@ def test_make_alone_lists_every_target_in_the_order_of_the_makefile(programs: Pa
     assert [line.split()[1] for line in lines] == targets
     assert all(re.fullmatch(r"make .{12}  \S.*", line) for line in lines)
     assert empty == ""
-    assert variables.startswith("Variables follow, as in: make run RANGE=")
+    assert variables.startswith("Variables follow the target: make run RANGE=")
     assert make(programs, "help", PATH=programs).stdout == done.stdout
 
 
 def failure(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line that is printed beside make's own."""
+    """Return the one line that is printed besides make's own."""
     line, makes = done.stderr.splitlines()
     assert re.fullmatch(r"make: \*\*\* .* Error \d+", makes)
     assert done.stdout == ""
     return line
 
 
-# Each is a Python that runs the check as if it was another one.
+# Statements that make a Python pretend to be another one.
 OLD = "sys.version_info = (3, 10, 13, 'final', 0)"
 WITHOUT_ENSUREPIP = "sys.modules['ensurepip'] = None"
 
@@ -291,26 +296,26 @@ def pretending(statement: str) -> str:
 @pytest.mark.parametrize(
     ("target", "script"), [("run", None), ("test", "exit 127"), ("run", pretending(OLD))]
 )
-def test_without_a_python_that_will_do(
+def test_without_a_suitable_python(
     programs: Path, tmp_path: Path, target: str, script: str | None
 ) -> None:
     if script:
         add_program(programs, "python3", script)
     line = failure(make(tmp_path / "venv", target, PATH=programs))
     assert line == (
-        "Python 3.11 or later is needed, which python3 is not: "
-        "name one, as in make run PYTHON=python3.13"
+        "Python 3.11 or later is needed, but python3 is not: "
+        "choose one, as in make run PYTHON=python3.13"
     )
     assert not (tmp_path / "venv").exists()
 
 
 def test_a_mistyped_python(tmp_path: Path) -> None:
     line = failure(make(tmp_path / "venv", "run", "PYTHON=pyhton3"))
-    assert line.startswith("Python 3.11 or later is needed, which pyhton3 is not: ")
+    assert line.startswith("Python 3.11 or later is needed, but pyhton3 is not: ")
 
 
 def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
-    """On Debian and Ubuntu it is a package of its own."""
+    """On Debian and Ubuntu, venv is a separate package."""
     add_program(programs, "python3", pretending(WITHOUT_ENSUREPIP))
     line = failure(make(tmp_path / "venv", "run", PATH=programs))
     assert line == "python3 has no venv: on Debian and Ubuntu, apt install python3-venv"
@@ -334,16 +339,16 @@ def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
         "a#b",
     ],
 )
-def test_a_virtual_environment_in_a_path_that_make_or_the_shell_would_read(
+def test_a_virtual_environment_in_a_path_that_make_or_the_shell_would_interpret(
     tmp_path: Path, name: str
 ) -> None:
-    """Make would take a space for the end of a folder, and clean would remove several."""
+    """Make would end a folder's name at a space, and clean would remove several folders."""
     other = tmp_path / "my"
     other.mkdir()
     done = make(tmp_path / name, "clean")
     (error,) = done.stderr.splitlines()
     got = f"VENV: got '{seen_by_make(tmp_path)}/{name}'"
-    assert f"{got}, allowed: a path without a space, and without ' \" ` $ ; " in error
+    assert f"{got}, allowed: a path without spaces and without ' \" ` $ ; " in error
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == [other]
 
@@ -361,18 +366,20 @@ def test_a_virtual_environment_without_a_path() -> None:
     assert done.stdout == ""
 
 
-def test_what_an_interrupted_installation_left_is_made_anew(programs: Path, tmp_path: Path) -> None:
+def test_after_an_interrupted_installation_the_environment_is_created_again(
+    programs: Path, tmp_path: Path
+) -> None:
     venv = tmp_path / "venv"
     venv.mkdir()
     (venv / "pyvenv.cfg").touch()
     left = venv / "half of pip"
     left.touch()
-    anew = 'case "$1 $2" in "-m venv") echo "$@" >&2; exit 1;; *) exit 0;; esac'
-    add_program(programs, "python3", anew)
+    create = 'case "$1 $2" in "-m venv") echo "$@" >&2; exit 1;; *) exit 0;; esac'
+    add_program(programs, "python3", create)
     assert failure(make(venv, "run", PATH=programs)) == f"-m venv --clear {seen_by_make(venv)}"
 
 
-def test_what_cannot_be_installed_is_installed_the_next_time(environment: Path) -> None:
+def test_an_installation_that_failed_is_repeated_the_next_time(environment: Path) -> None:
     (environment / "run").unlink()
     add_program(environment / "bin", "pip", "echo no route to PyPI; exit 1")
     done = make(environment, "run")
@@ -380,7 +387,7 @@ def test_what_cannot_be_installed_is_installed_the_next_time(environment: Path) 
     assert installing == f"Installing into {seen_by_make(environment)}, once …"
     log = environment / "pip.log"
     assert line.startswith(
-        f"Installing failed, {seen_by_make(log)} says why. It needs PyPI, Python 3."
+        f"Installation failed; see {seen_by_make(log)}. It needs PyPI, Python 3."
     )
     assert makes.endswith("Error 1")
     assert done.stdout == ""
@@ -390,14 +397,14 @@ def test_what_cannot_be_installed_is_installed_the_next_time(environment: Path) 
     done = make(environment, "run")
     assert done.stderr.splitlines() == [installing]
     assert done.stdout.startswith("src\n-m\ntests.tools.run\n")
-    assert options_of(environment, "run")  # and nothing about an installation
+    assert options_of(environment, "run")  # without another word about the installation
 
 
 @pytest.mark.parametrize(
     ("script", "line"),
     [
-        (None, "Docker is needed, and is not installed: there is no program docker"),
-        ("exit 1", "Docker is needed, and cannot be reached: start it; `docker info` says more"),
+        (None, "Docker is needed but not installed: there is no program docker"),
+        ("exit 1", "Docker is needed but cannot be reached: start it; `docker info` says more"),
     ],
 )
 def test_without_docker_nothing_is_installed(
@@ -442,7 +449,7 @@ def test_without_a_program_of_the_bench_nothing_is_installed(
         add_program(programs, name, "exit 0")
     line = failure(make(tmp_path / "venv", "bench", PATH=programs))
     packages = "nginx util-linux curl nghttp2-client"
-    assert line == f"make bench needs {missing}; Debian: apt install {packages}"
+    assert line == f"make bench needs {missing}; on Debian: apt install {packages}"
     assert not (tmp_path / "venv").exists()
 
 
@@ -462,7 +469,7 @@ def busy_port() -> Iterator[int]:
 
 @pytest.fixture
 def mistake(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Mistake:
-    """Return a function that returns the one line that a program prints before it ends."""
+    """Return a function that runs a program and returns the one line that it prints."""
 
     def mistake(module: str, *arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", [module, *arguments])
@@ -478,7 +485,7 @@ def mistake(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Mistake:
     return mistake
 
 
-RATES = "rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
+RATES = "; the rates add up to at most 1, such as 'reset=0.1 429=0.2'"
 
 
 @pytest.mark.parametrize(
@@ -488,13 +495,13 @@ RATES = "rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
         ("faults", "flood=1", RATES),
         ("faults", "500=x", RATES),
         ("faults", "500=0.6 429=0.6", RATES),
-        ("weather", "fog=1", "NAME=NUMBER of refuse, outage, "),
-        ("weather", "outage=-2", "NAME=NUMBER of refuse, outage, "),
+        ("weather", "fog=1", "NAME=NUMBER, with a name of refuse, outage, "),
+        ("weather", "outage=-2", "NAME=NUMBER, with a name of refuse, outage, "),
         ("seed", "1.5", "a whole number, such as 7"),
-        ("delay", "-1", "seconds from 0 on, such as 0.05"),
-        ("delay", "nan", "seconds from 0 on, such as 0.05"),
-        ("delay", "inf", "seconds from 0 on, such as 0.05"),
-        ("delay", "", "seconds from 0 on, such as 0.05"),
+        ("delay", "-1", "0 or more seconds, such as 0.05"),
+        ("delay", "nan", "0 or more seconds, such as 0.05"),
+        ("delay", "inf", "0 or more seconds, such as 0.05"),
+        ("delay", "", "0 or more seconds, such as 0.05"),
         ("port", "x", "0 to 65535, such as "),
         ("port", "-1", "0 to 65535, such as "),
         ("port", "65536", "0 to 65535, such as "),
@@ -517,7 +524,7 @@ def test_of_several_faults_the_mistyped_one_is_shown(mistake: Mistake) -> None:
 @pytest.mark.parametrize("module", ["pokeapi.__main__", "serve"])
 def test_a_busy_port(mistake: Mistake, busy_port: int, module: str) -> None:
     line = mistake(module, f"--port={busy_port}")
-    assert line.startswith(f"PORT: got '{busy_port}', allowed: a port that is free, or 0 for any ")
+    assert line.startswith(f"PORT: got '{busy_port}', allowed: a free port, or 0 for any ")
 
 
 def test_a_folder_without_bodies(mistake: Mistake, tmp_path: Path) -> None:
@@ -529,7 +536,7 @@ def test_a_folder_without_bodies(mistake: Mistake, tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["x", "0"])
 def test_the_benchs_pairs(mistake: Mistake, given: str) -> None:
     line = mistake("bench.__main__", f"--pairs={given}")
-    assert line == f"PAIRS: got '{given}', allowed: a whole number from 1 on, such as 5"
+    assert line == f"PAIRS: got '{given}', allowed: a whole number of at least 1, such as 5"
 
 
 @pytest.mark.parametrize("given", ["x", "-1", "60.1"])
@@ -545,18 +552,20 @@ def test_the_module_of_the_mutants(mistake: Mistake) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]", '{"a":' * 100_000])
-def test_an_event_that_is_none(mistake: Mistake, tmp_path: Path, content: str | None) -> None:
+def test_a_file_that_contains_no_event(
+    mistake: Mistake, tmp_path: Path, content: str | None
+) -> None:
     event = tmp_path / "event.json"
     if content is not None:
         event.write_text(content, encoding="utf-8")
     line = mistake("run", str(event))
-    assert line.startswith(f"EVENT: got '{event}', allowed: a file that holds a JSON object, ")
+    assert line.startswith(f"EVENT: got '{event}', allowed: a file that contains a JSON object, ")
     assert "`ls events`" in line
 
 
-def test_an_event_is_no_folder(mistake: Mistake) -> None:
+def test_an_event_is_not_a_folder(mistake: Mistake) -> None:
     line = mistake("run", "events")
-    assert line.startswith("EVENT: got 'events', allowed: a file that holds a JSON object, ")
+    assert line.startswith("EVENT: got 'events', allowed: a file that contains a JSON object, ")
 
 
 @pytest.mark.parametrize("name", ["race.pdf", "missing/race.html", "folder.html"])
@@ -572,6 +581,6 @@ def test_the_file_of_the_soak_is_a_picture(mistake: Mistake) -> None:
     assert line.startswith("TO: got 'soak.html', allowed: a file that can be written, ")
 
 
-def test_an_option_that_make_does_not_have(mistake: Mistake) -> None:
+def test_an_option_that_does_not_exist(mistake: Mistake) -> None:
     line = mistake("run", "events/direct.json", "--fast")
     assert line == "unrecognized arguments: --fast"

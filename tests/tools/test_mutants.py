@@ -1,4 +1,4 @@
-"""What `make mutants` lists, and what it takes."""
+"""What `make mutants` lists, and what it accepts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ ENTRIES = [
     "ranges.parse: first = 1 => first = 2",
     "ranges.parse: first = 3 => first = 4",
     "ranges.format: first = 1 => first = 2",
-    "model.parse: first = 3 => first = 4",  # of a module that is not asked for
+    "model.parse: first = 3 => first = 4",  # in another module than the one given
 ]
 
 
 @pytest.fixture
 def mutmut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Replace mutmut by a program that prints what is in the folder of the test."""
+    """Replace mutmut with a program that prints files from the test's folder."""
     source = tmp_path / mutants.PACKAGE / "ranges.py"
     source.parent.mkdir(parents=True)
     source.write_text("def parse():\n    first = 1\n", encoding="utf-8")
@@ -36,7 +36,7 @@ def mutmut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(mutmut: Path, entries: Sequence[str], outcomes: Sequence[str]) -> object:
-    """Return the exit status, with these equivalent mutants and outcomes of mutmut's."""
+    """Return the exit status for these equivalent mutants and outcomes of mutmut."""
     mutants.EQUIVALENT.write_text(f"reason = {entries}", encoding="utf-8")
     (mutmut / "--all").write_text("\n".join(outcomes), encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
@@ -50,7 +50,7 @@ def test_mutants_that_are_not_noticed_are_listed_and_so_are_stale_entries(
     outcomes = [f"{RANGES}0: survived", f"{RANGES}1: survived", f"{RANGES}2: killed"]
     others = ["pokemon_names.model.x_parse__mutmut_1: survived"]
     assert run(mutmut, ENTRIES, outcomes + others) == 1
-    stale = "equivalent.toml has what is not in the source"
+    stale = "equivalent.toml has an entry that does not fit the source"
     assert capsys.readouterr().out.splitlines() == [
         "ranges.parse: first = 1 => first = 0",
         f"{stale}: ranges.format: first = 1 => first = 2",
@@ -60,7 +60,7 @@ def test_mutants_that_are_not_noticed_are_listed_and_so_are_stale_entries(
 
 
 @pytest.mark.parametrize(("entries", "status"), [(ENTRIES[:1], 0), (ENTRIES[:2], 1)])
-def test_a_stale_entry_alone_is_an_error(mutmut: Path, entries: list[str], status: int) -> None:
+def test_a_stale_entry_is_an_error_by_itself(mutmut: Path, entries: list[str], status: int) -> None:
     assert run(mutmut, entries, [f"{RANGES}0: survived", f"{RANGES}2: timeout"]) == status
 
 
@@ -93,6 +93,6 @@ def test_a_module_is_given_by_its_path(given: str, name: str) -> None:
     assert mutants.module(given) == name
 
 
-def test_another_module_is_a_mistake_that_says_what_to_write() -> None:
+def test_an_unknown_module_is_a_mistake_that_says_what_to_write() -> None:
     with pytest.raises(Mistake, match=r"^got 'retry', allowed: .*, such as fetching/fetcher$"):
         mutants.module("retry")

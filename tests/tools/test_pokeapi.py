@@ -44,7 +44,7 @@ BODIES = os.environ.get("BODIES")
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
 
 
-# It has no authorities: reading them takes longer than a request.
+# A context without authorities, because reading them takes longer than a request.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 get = partial(httpx.get, verify=NO_TLS, trust_env=False, timeout=60)
 
@@ -55,7 +55,7 @@ def http(url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_number_has_a_name_of_its_own() -> None:
+def test_every_number_has_its_own_name() -> None:
     assert list(pokemon()) == NUMBERS
     assert len({listed.name for listed in pokemon().values()}) == len(NUMBERS)
 
@@ -123,7 +123,7 @@ def test_the_list_has_pages_of_twenty(http: httpx.Client) -> None:
     assert last["next"] is None
 
 
-def test_a_page_of_the_list_may_be_of_any_size(http: httpx.Client) -> None:
+def test_a_page_of_the_list_may_have_any_size(http: httpx.Client) -> None:
     page = http.get("pokemon", params={"limit": 100_000, "offset": 0}).json()
     assert [entry["name"] for entry in page["results"]] == list(NAMES.values())
     assert page["previous"] is None
@@ -143,7 +143,7 @@ def test_recorded_bodies_are_served_unchanged(tmp_path: Path) -> None:
     assert response.json() == {"name": "mew", "recorded": True}
 
 
-def test_it_runs_in_a_process_of_its_own_and_stops_cleanly() -> None:
+def test_it_runs_in_its_own_process_and_stops_cleanly() -> None:
     options = ["--host", "localhost", "--port", "0", "--delay", "0.001"]
     command = [sys.executable, "-m", "tests.tools.pokeapi", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -178,7 +178,7 @@ def test_each_request_for_a_path_may_get_another_fault() -> None:
 
 
 def test_unknown_faults_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^flood: no such fault, only 429, 500, "):
+    with pytest.raises(ValueError, match=r"^flood: no such fault; the faults are 429, 500, "):
         Faults({"flood": 1}, seed=0)
 
 
@@ -218,7 +218,7 @@ def test_a_limit_lets_ten_through_at_once(pokeapi: PokeAPI, http: httpx.Client) 
 def test_it_refuses_connections_and_stops_cleanly(pokeapi: PokeAPI, http: httpx.Client) -> None:
     pokeapi.weather = Weather({"refuse": 3600})
     error: Exception | None = None
-    while not isinstance(error, httpx.ConnectError):  # until then connections are reset
+    while not isinstance(error, httpx.ConnectError):  # before that, connections are reset
         with pytest.raises(httpx.TransportError) as refused:
             statuses(http, [1])
         error = refused.value
@@ -247,7 +247,7 @@ def test_a_list_cut_short_says_so(pokeapi: PokeAPI, http: httpx.Client) -> None:
 
 
 class Clock:
-    """The clock of the weather, which a test sets, and each request reads once."""
+    """The weather's clock. A test sets it, and each request reads it once."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -306,7 +306,7 @@ def test_a_redirect_leads_to_the_path_with_a_slash(
 
 @pytest.fixture
 def ask(url: str) -> Iterator[Callable[..., socket.socket]]:
-    """Yield a function that sends a request over a new connection, or over an old one."""
+    """Yield a function that sends a request over a new connection, or over a given one."""
     address = httpx.URL(url)
     with ExitStack() as connections:
 
@@ -322,7 +322,7 @@ def ask(url: str) -> Iterator[Callable[..., socket.socket]]:
 
 
 def is_silent(connection: socket.socket) -> bool:
-    """Return whether nothing has come yet, not even an end."""
+    """Return whether nothing has arrived yet, not even the end."""
     connection.settimeout(0)
     try:
         connection.recv(1)
@@ -355,7 +355,7 @@ def test_silent_numbers_get_no_answer(
     assert all(map(is_silent, silent))
 
 
-def test_flapping_goes_on_and_on(pokeapi: PokeAPI, http: httpx.Client, clock: Clock) -> None:
+def test_flapping_never_stops(pokeapi: PokeAPI, http: httpx.Client, clock: Clock) -> None:
     pokeapi.weather = Weather({"flap": 2})
     found = []
     for _ in range(8):
@@ -403,7 +403,7 @@ def test_the_body_swapped_for_the_last_is_the_first(pokeapi: PokeAPI, http: http
 
 
 @pytest.mark.parametrize(("seconds", "promised"), [(7, "7"), (0.5, "1")])
-def test_every_thirtieth_number_comes_later(
+def test_every_thirtieth_number_is_answered_later(
     pokeapi: PokeAPI, http: httpx.Client, seconds: float, promised: str
 ) -> None:
     pokeapi.weather = Weather({"later": seconds})
@@ -415,7 +415,7 @@ def test_every_thirtieth_number_comes_later(
 
 
 def test_unknown_weather_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^fog: no such weather, only refuse, outage, "):
+    with pytest.raises(ValueError, match=r"^fog: no such weather; the kinds are refuse, outage, "):
         Weather({"fog": 1})
 
 
@@ -435,7 +435,7 @@ def test_the_option_takes_every_kind_of_weather() -> None:
 def test_a_mistake_in_the_weather_says_what_to_write(capsys: Capture, mistake: str) -> None:
     with pytest.raises(SystemExit):
         parse_weather(f"outage=2 {mistake}")
-    allowed = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
+    allowed = f"NAME=NUMBER, with a name of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
     assert capsys.readouterr().err == f"WEATHER: got {mistake!r}, allowed: {allowed}\n"
 
 
@@ -484,7 +484,7 @@ def test_a_connection_may_allow_no_streams(tls: ssl.SSLContext) -> None:
     assert server.violations == 0
 
 
-def test_a_connection_may_answer_pings_alone(tls: ssl.SSLContext) -> None:
+def test_a_connection_may_answer_only_pings(tls: ssl.SSLContext) -> None:
     server = Http2Server()
     server.behave = lambda *_: None
     with serving_http2(server, tls) as port:
@@ -540,7 +540,7 @@ def test_http_2_can_be_switched_off_and_on(http2: Http2) -> None:
 
     assert get().http_version == "HTTP/2"
     http2.server.alpn = ["http/1.1"]
-    assert get().http_version == "HTTP/2"  # the connection stands
+    assert get().http_version == "HTTP/2"  # over the open connection
     http2.server.behave = lambda connection, *_: connection.transport.abort()
     with pytest.raises(httpx.TransportError):
         get()
@@ -560,7 +560,9 @@ def test_http_2_can_be_switched_off_and_on(http2: Http2) -> None:
 
 
 @pytest.mark.parametrize("alpn", [[], ["http/1.1"]])
-def test_http_2_that_is_switched_off_is_a_bad_request(tls: ssl.SSLContext, alpn: list[str]) -> None:
+def test_while_http_2_is_switched_off_it_is_a_bad_request(
+    tls: ssl.SSLContext, alpn: list[str]
+) -> None:
     server = Http2Server()
     server.alpn = alpn
     with serving_http2(server, tls) as port, connect_tls(port) as connection:
@@ -610,7 +612,7 @@ def field_names(body: bytes) -> list[str]:
     return list(json.loads(gzip.decompress(body)))
 
 
-if BODIES:  # PokeAPI's real bodies are at hand: `make test BODIES=folder`
+if BODIES:  # with PokeAPI's real bodies: `make test BODIES=folder`
     real = recorded(Path(BODIES))
 
     def test_names_and_sizes_are_the_recorded_ones() -> None:

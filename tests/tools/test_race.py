@@ -93,7 +93,7 @@ def test_where_pokeapi_cannot_be_reached_there_is_the_reason_and_a_hint(
     _, reason, advice = done.stdout.splitlines()
     assert reason.startswith("PokeAPI cannot be reached from here: ")
     assert "the server does not speak TLS" in reason
-    assert advice == "Without LIVE=1, the local PokeAPI answers."
+    assert advice == "Leave out LIVE=1 to use the local PokeAPI."
     assert not page.exists()
 
 

@@ -24,11 +24,11 @@ NOWHERE = "http://127.0.0.1:1"
 
 
 def blocks(done: CompletedProcess[str]) -> list[list[str]]:
-    """Return the lines of the output, divided where there are empty ones."""
+    """Return the lines of the output, in blocks that empty lines separate."""
     return [block.splitlines() for block in done.stdout.split("\n\n")]
 
 
-def test_in_a_process_of_its_own_the_local_pokeapi_is_behind_no_proxy() -> None:
+def test_in_its_own_process_the_local_pokeapi_is_not_behind_a_proxy() -> None:
     done = run_module(
         "tests.tools.run", "events/direct-one.json", **dict.fromkeys(PROXIES, NOWHERE)
     )
@@ -51,7 +51,7 @@ def test_the_live_pokeapi_is_asked_through_the_proxy(
     assert call(run.main, "events/direct-one.json", "--live").stdout.startswith("mew\n")
 
 
-def test_what_a_terminal_has_no_letters_for_is_ascii_or_a_question_mark() -> None:
+def test_characters_that_a_terminal_lacks_are_ascii_or_question_marks() -> None:
     done = run_module(
         "tests.tools.run", "events/direct.json", "--range", "1,99999", PYTHONIOENCODING="ascii"
     )
@@ -126,13 +126,13 @@ def test_on_a_terminal_the_names_are_in_columns() -> None:
 @pytest.mark.parametrize(
     ("event", "options"), [("direct", ["--range", "1026"]), ("http-api-unknown-number", [])]
 )
-def test_no_names_at_all_is_an_exit_status(call: Call, event: str, options: list[str]) -> None:
+def test_without_any_names_the_exit_status_is_1(call: Call, event: str, options: list[str]) -> None:
     done = call(run.main, f"events/{event}.json", *options)
     assert done.stdout.splitlines()[-1].startswith("0 of 1 name in ")
     assert done.returncode == 1
 
 
-def test_where_pokeapi_cannot_be_reached_there_is_the_reason_and_a_hint(
+def test_if_pokeapi_cannot_be_reached_it_prints_the_reason_and_a_hint(
     call: Call, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POKEAPI_URL", url.replace("http", "https"))
@@ -140,7 +140,7 @@ def test_where_pokeapi_cannot_be_reached_there_is_the_reason_and_a_hint(
     reason, advice = done.stdout.splitlines()[-2:]
     assert reason.startswith("PokeAPI cannot be reached from here: ")
     assert "the server does not speak TLS" in reason
-    assert advice == "Without LIVE=1, the local PokeAPI answers."
+    assert advice == "Leave out LIVE=1 to use the local PokeAPI."
     assert done.returncode == 1
 
 
@@ -152,7 +152,7 @@ def test_the_options_replace_the_events_own_range_and_strategy(call: Call) -> No
     assert lines[-1].startswith("1 of 2 names in ")
 
 
-def test_weather_and_faults_come_on_demand(call: Call) -> None:
+def test_weather_and_faults_on_demand(call: Call) -> None:
     options = ["--range", "1-20", "--weather", "busy=5", "--faults", "500=0.3", "--seed", "7"]
     done = call(run.main, "events/direct.json", *options)
     *_, (requests, conclusion) = blocks(done)
@@ -177,7 +177,7 @@ def test_an_http_event_with_a_query(call: Call, name: str) -> None:
 
 
 def test_an_http_event_without_a_query_gets_one(call: Call, tmp_path: Path) -> None:
-    """The test events in AWS's console have null where there is no query."""
+    """The test events in AWS's console contain null if there is no query."""
     event = sample("rest-api")
     event |= {"queryStringParameters": None, "multiValueQueryStringParameters": None}
     file = tmp_path / "event.json"
@@ -206,7 +206,7 @@ def test_a_reply_in_text_is_printed_unchanged(call: Call) -> None:
 
 
 @pytest.mark.parametrize("given", ["1-x", "1'3", "-1"])
-def test_an_invalid_request_is_a_line_and_an_exit_status(call: Call, given: str) -> None:
+def test_an_invalid_request_is_one_line_and_an_exit_status(call: Call, given: str) -> None:
     done = call(run.main, "events/direct-one.json", f"--range={given}")
     (line,) = done.stdout.splitlines()
     assert line.startswith(f"InvalidRequest: range: got {given!r}, allowed: ")
@@ -214,7 +214,7 @@ def test_an_invalid_request_is_a_line_and_an_exit_status(call: Call, given: str)
     assert done.stderr == ""
 
 
-def test_an_http_problem_is_a_line(call: Call) -> None:
+def test_an_http_problem_is_one_line(call: Call) -> None:
     lines = call(run.main, "events/http-api-bad-range.json").stdout.splitlines()
     assert lines[1].startswith("range: got '150-1', allowed: ")
 

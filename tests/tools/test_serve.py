@@ -1,4 +1,4 @@
-"""The function by HTTP: `make serve`."""
+"""The function over HTTP: `make serve`."""
 
 import asyncio
 import os
@@ -48,15 +48,15 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 def race_of(process: subprocess.Popen[str]) -> str:
-    """Return the URL of the race, which the first line begins with."""
+    """Return the URL of the race, with which the first line begins."""
     url, *_ = line_of(process).split()
     return url
 
 
 def end(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
-    """End the program by a signal, and return what else it printed.
+    """End the program with a signal, and return what else it printed.
 
-    Its standard error ends when the last process that has it does: none is left.
+    Its standard error ends when the last process that has it does, so none is left.
     """
     process.send_signal(number)
     printed = process.communicate(timeout=60)
@@ -125,16 +125,16 @@ def test_a_problem(site: httpx.Client, method: str, path: str, status: int, fiel
 
 
 @pytest.mark.parametrize("content", [b"text", b"\xff"])
-def test_a_body_is_handed_over(site: httpx.Client, content: bytes) -> None:
+def test_a_body_is_passed_on(site: httpx.Client, content: bytes) -> None:
     response = site.post("/pokemon", content=content)
     assert response.status_code == 405
 
 
-def test_a_path_comes_as_it_was_sent(site: httpx.Client) -> None:
+def test_a_path_arrives_as_it_was_sent(site: httpx.Client) -> None:
     assert site.get("/pokemon/%C3%A9%2520").json()["given"] == "é%20"  # decoded only once
 
 
-def test_head_says_nothing_of_the_length_that_it_does_not_know(site: httpx.Client) -> None:
+def test_head_sends_no_length_because_it_does_not_know_it(site: httpx.Client) -> None:
     response = site.head("/pokemon/151")
     assert response.status_code == 200
     assert response.content == b""
@@ -142,7 +142,7 @@ def test_head_says_nothing_of_the_length_that_it_does_not_know(site: httpx.Clien
     assert "Content-Length" not in response.headers
 
 
-def test_a_response_that_the_caller_has(site: httpx.Client) -> None:
+def test_a_response_that_the_caller_already_has(site: httpx.Client) -> None:
     tag = site.get("/pokemon/151").headers["ETag"]
     response = site.get("/pokemon/151", headers={"If-None-Match": tag})
     assert response.status_code == 304
@@ -154,14 +154,14 @@ def test_the_function_stays_warm(site: httpx.Client) -> None:
     assert [reply["timing"]["cached"] for reply in replies] == [0, 3, 3]
 
 
-def test_requests_at_once_take_turns(site: httpx.Client) -> None:
+def test_concurrent_requests_take_turns(site: httpx.Client) -> None:
     urls = [f"/pokemon/{number}" for number in range(1, 9)]
     with ThreadPoolExecutor(len(urls)) as threads:
         replies = [response.json() for response in threads.map(site.get, urls)]
     assert [reply["range"] for reply in replies] == ["1", "2", "3", "4", "5", "6", "7", "8"]
 
 
-def test_a_request_is_a_line_and_the_log_is_shown_on_demand() -> None:
+def test_a_request_is_one_line_and_the_log_is_shown_on_demand() -> None:
     with started("--logs") as process:
         first = line_of(process)
         assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/race \(Ctrl-C stops it\)", first)
@@ -174,7 +174,7 @@ def test_a_request_is_a_line_and_the_log_is_shown_on_demand() -> None:
     assert '"Namespace":"PokemonNames"' in log
 
 
-def test_an_exception_of_the_function_is_a_502_and_a_line() -> None:
+def test_an_exception_of_the_function_is_a_502_and_one_line() -> None:
     with started(MAX_NUMBERS="x") as process:
         response = get(race_of(process))
         assert response.status_code == 502
@@ -195,7 +195,7 @@ def test_ctrl_c_ends_it_while_a_race_runs(url: str, asked: threading.Event) -> N
     assert {type(error) for error in errors} <= ended
 
 
-async def test_after_the_function_died_the_next_request_starts_it_anew(
+async def test_after_the_function_died_the_next_request_starts_it_again(
     url: str, asked: threading.Event
 ) -> None:
     environment = Environment({"PYTHONPATH": "src", "POKEAPI_URL": url}, subprocess.DEVNULL)

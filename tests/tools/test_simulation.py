@@ -32,7 +32,7 @@ from tests.tools.simulation import (
 fuzz = pytest.mark.fuzz
 
 
-# Neither a service next door nor one at the end of the world.
+# A service that is neither next door nor at the end of the world.
 @pytest.fixture(
     params=[trip if trip in {0.03, 0.1} else pytest.param(trip, marks=fuzz) for trip in ROUND_TRIPS]
 )
@@ -55,7 +55,7 @@ def simulate(  # noqa: PLR0913  what a test may vary
     strategy: str = "gather",
     limits: Policy | None = None,
 ) -> Outcome:
-    """Simulate a fetch of the numbers from 1 on, after whose end nothing may be left."""
+    """Simulate a fetch of the numbers from 1 to count, and check that it leaves nothing behind."""
     outcome = simulation.simulate(
         make_condition,
         range(1, count + 1),
@@ -70,7 +70,7 @@ def simulate(  # noqa: PLR0913  what a test may vary
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1025, marks=fuzz)])
-def test_while_all_is_well_each_number_costs_one_request(
+def test_in_clear_weather_each_number_costs_one_request(
     count: int, round_trip: float, *, with_list: bool
 ) -> None:
     made = simulate(clear, count, round_trip, with_list=with_list)
@@ -87,10 +87,10 @@ def test_while_all_is_well_each_number_costs_one_request(
         ("gather", False),
         ("sequential", True),
         pytest.param("sequential", False, marks=fuzz),
-        ("index", True),  # without the list it has no request
+        ("index", True),  # without the list it sends nothing
     ],
 )
-def test_an_outage_costs_its_time(
+def test_an_outage_costs_only_its_time(
     strategy: str, count: int, seconds: float, *, with_list: bool
 ) -> None:
     made = simulate(lambda: outage(seconds), count, 0.005, with_list=with_list, strategy=strategy)
@@ -122,7 +122,7 @@ def test_a_limiter_refuses_few(
 
 
 @pytest.mark.parametrize("retry_after", [1, pytest.param(7, marks=fuzz)])
-def test_what_retry_after_promises_is_waited_for(
+def test_a_fetch_waits_as_long_as_retry_after_says(
     retry_after: float, round_trip: float, *, with_list: bool
 ) -> None:
     made = simulate(
@@ -131,7 +131,7 @@ def test_what_retry_after_promises_is_waited_for(
     assert made.names == 150
 
 
-def test_what_is_promised_of_the_list_is_waited_for_by_stragglers(round_trip: float) -> None:
+def test_stragglers_wait_for_the_list_as_long_as_retry_after_says(round_trip: float) -> None:
     later = GetError(
         kind="service", reason="bad_status", detail="Too Many Requests", status=429, retry_after=7
     )
@@ -146,7 +146,7 @@ def test_what_is_promised_of_the_list_is_waited_for_by_stragglers(round_trip: fl
     assert (made.names, made.listed) == (150, 5)
 
 
-def test_a_service_that_is_dead_gets_few_requests(round_trip: float, *, with_list: bool) -> None:
+def test_a_dead_service_gets_few_requests(round_trip: float, *, with_list: bool) -> None:
     made = simulate(dead, 150, round_trip, with_list=with_list)
     assert made.names == 0
     assert made.requests <= 250
@@ -211,7 +211,7 @@ def test_some_numbers_that_fail_for_good_cost_no_other_number(
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1025, marks=fuzz)])
-def test_faults_at_random_cost_no_name(count: int, round_trip: float, *, with_list: bool) -> None:
+def test_random_faults_cost_no_name(count: int, round_trip: float, *, with_list: bool) -> None:
     made = simulate(lambda: faults(0.3), count, round_trip, with_list=with_list)
     assert made.names == count
     assert made.requests < 1.6 * count
@@ -219,7 +219,7 @@ def test_faults_at_random_cost_no_name(count: int, round_trip: float, *, with_li
 
 @pytest.mark.parametrize("make_condition", [clear, lambda: faults(0.3), lambda: outage(0.5)])
 @pytest.mark.parametrize("rate", [50, pytest.param(20, marks=fuzz)])
-def test_no_more_requests_a_second_are_sent_than_allowed(
+def test_no_more_requests_are_sent_per_second_than_allowed(
     make_condition: MakeCondition, rate: int, round_trip: float, *, with_list: bool
 ) -> None:
     limits = Policy(requests_per_second=rate)
@@ -245,7 +245,7 @@ def test_a_virtual_hour_passes_at_once() -> None:
 
 
 def test_a_fetch_that_hangs_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="every task waits, and nothing will wake one"):
+    with pytest.raises(RuntimeError, match="every task is waiting, and nothing will wake one"):
         simulation.run(asyncio.Event().wait())
 
 

@@ -1,4 +1,4 @@
-"""The soak of `make soak`: what it checks, draws and prints."""
+"""What `make soak` checks, draws and prints."""
 
 import json
 import os
@@ -23,15 +23,15 @@ REPORT = {"names": ["bulbasaur", "ivysaur"], "failures": [NOT_FOUND]}
 
 
 def texts_of(picture: Path) -> list[str | None]:
-    root = ET.parse(picture).getroot()  # noqa: S314  it is our own
+    root = ET.parse(picture).getroot()  # noqa: S314  the project's own file
     assert root.tag == f"{SVG}svg"
     return [text.text for text in root.iter(f"{SVG}text")]
 
 
-def test_a_soak_of_a_call_prints_a_summary_and_draws_it(tmp_path: Path) -> None:
+def test_a_soak_of_one_call_prints_a_summary_and_draws_it(tmp_path: Path) -> None:
     file = tmp_path / "soak.svg"
     done = run_module("tests.tools.soak", "--minutes=0", "--seed=127", str(file))
-    assert done.stderr == "Soaking with MINUTES=0 SEED=127, Ctrl-C ends it ...\n"
+    assert done.stderr == "Soaking with MINUTES=0 SEED=127 (Ctrl-C ends it) ...\n"
     assert done.returncode == 0
     lines, written = done.stdout.split("\n\n")
     assert written == f"Written to {file}\n"
@@ -51,7 +51,7 @@ def test_a_soak_of_a_call_prints_a_summary_and_draws_it(tmp_path: Path) -> None:
     assert {"outage", "freeze", "Memory, MB", "descriptors", "threads"} <= set(texts)
 
 
-def test_ctrl_c_ends_a_soak_with_what_there_is(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_soak_with_the_results_so_far(tmp_path: Path) -> None:
     file = tmp_path / "soak.svg"
     with subprocess.Popen(
         [sys.executable, "-m", "tests.tools.soak", "--seed=127", str(file)],
@@ -62,7 +62,7 @@ def test_ctrl_c_ends_a_soak_with_what_there_is(tmp_path: Path) -> None:
         text=True,
     ) as process:
         assert process.stderr
-        assert process.stderr.readline().startswith("Soaking with MINUTES=60 SEED=127, ")
+        assert process.stderr.readline().startswith("Soaking with MINUTES=60 SEED=127 ")
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
     assert "\nviolations   0\n" in printed
@@ -80,10 +80,10 @@ def test_ctrl_c_ends_a_soak_with_what_there_is(tmp_path: Path) -> None:
         (VALID, {**REPORT, "names": ["ivysaur", "bulbasaur"]}, 1, ["wrong names"]),
         (VALID, {**REPORT, "failures": []}, 1, ["wrong names"]),
         (VALID, {"errorType": "KeyError"}, 1, ["no report: {'errorType': 'KeyError'}"]),
-        ({"range": "2-1"}, REPORT, 1, [f"not refused: {REPORT}"]),
+        ({"range": "2-1"}, REPORT, 1, [f"should have been refused: {REPORT}"]),
     ],
 )
-def test_what_must_hold_of_a_reply(
+def test_what_must_be_true_of_a_reply(
     event: dict[str, Any], reply: dict[str, Any], took: float, found: list[str]
 ) -> None:
     assert list(violations(event, reply, took, is_clear=False)) == found
@@ -92,9 +92,9 @@ def test_what_must_hold_of_a_reply(
 @pytest.mark.parametrize(
     ("reason", "is_clear", "found"),
     [
-        ("not_found", False, ["1 is not found"]),
+        ("not_found", False, ["1 exists but was not found"]),
         ("bad_status", False, []),
-        ("bad_status", True, ["in clear weather: bad_status"]),
+        ("bad_status", True, ["failed in clear weather: bad_status"]),
         ("deadline", True, []),
     ],
 )

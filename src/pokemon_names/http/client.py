@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from time import monotonic
-from typing import Generic, TypedDict, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import httpx
 import msgspec
@@ -40,11 +40,6 @@ class Answer(msgspec.Struct, Generic[_Body]):
     bytes: int = 0
 
 
-class _Options(TypedDict):
-    headers: dict[str, str]
-    timeout: None
-
-
 class Clients:
     """The async client, and the blocking one for the strategy `sync`.
 
@@ -57,12 +52,8 @@ class Clients:
         self.limits = limits
         self._base_url = base_url.rstrip("/")
         self._max_body_bytes = max_body_bytes
-        # No timeout in httpx: the transports apply those of `limits`.
-        self._options = _Options(
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
-            timeout=None,
-        )
-        self._async = _AsyncClient(transport=Transport(limits), **self._options)
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
+        self._async = _AsyncClient(transport=Transport(limits), headers=headers)
         self._headers = self._async.build_request("GET", base_url).headers
         self._stored_request = lru_cache(maxsize=_MAX_REQUESTS)(self._build_request)
 
@@ -158,7 +149,7 @@ class Clients:
 
     def _build_request(self, path: str, seconds: float | None = None) -> httpx.Request:
         # pyreqwest has one timeout for a whole request. The transport sums up httpx's four, so it
-        # is enough to set one of them.
+        # is enough to set one of them; without any, the transport's limits apply.
         timeout = httpx.Timeout(None, read=seconds)
         request = self._async.build_request("GET", f"{self._base_url}/{path}", timeout=timeout)
         request.headers = self._headers  # shared, which saves a megabyte in the stored requests
@@ -170,7 +161,7 @@ class Clients:
 
         It is made on first use, because every client reads the trusted certificates again.
         """
-        return _Client(transport=BlockingTransport(self.limits), **self._options)
+        return httpx.Client(transport=BlockingTransport(self.limits))
 
 
 class _NoCookies(httpx.Cookies):
@@ -181,8 +172,4 @@ class _NoCookies(httpx.Cookies):
 
 
 class _AsyncClient(httpx.AsyncClient):
-    cookies = _NoCookies()  # type: ignore[override]
-
-
-class _Client(httpx.Client):
     cookies = _NoCookies()  # type: ignore[override]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -21,25 +21,11 @@ MAX_STEM = 200  # characters of the object's name in a result's key, which has a
 MAX_REQUESTS = 10  # of the largest size, as in a full batch of messages
 
 
-class _Bucket(msgspec.Struct, frozen=True):
-    name: str
-
-
-class _Object(msgspec.Struct, frozen=True):
+class _Upload(msgspec.Struct, frozen=True):
+    id: messages.Id
+    bucket: str
     key: str
     etag: messages.Id
-
-
-class _Detail(msgspec.Struct, frozen=True):
-    bucket: _Bucket
-    object: _Object
-
-
-class _ObjectCreated(msgspec.Struct, frozen=True, rename="kebab"):
-    id: messages.Id
-    source: Literal["aws.s3"]
-    detail_type: Literal["Object Created"]
-    detail: _Detail
 
 
 def read(
@@ -52,43 +38,54 @@ def read(
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
-    created = convert(event, _ObjectCreated)
-    if created is None:
+    upload = _to_upload(event)
+    if upload is None:
         return None
-    upload = created.detail
-    key = upload.object.key
-    name = name or _name(upload.object)
+    name = name or _name(upload)
     reply = messages.reply
     jobs: list[Job] = []
     try:
         content = _load(upload, bucket)
         if content is None:
-            reply = partial(_reply_superseded, key)
+            reply = partial(_reply_superseded, upload.key)
         else:
-            jobs = _jobs(content, key, name, settings.max_numbers)
-    except Exception as error:  # noqa: BLE001  whatever S3 says of this object
-        # Outside the folder, the stored refusal would be a new object that is refused, too.
-        result_key = messages.results_key(name) if key.startswith(FOLDER) else None
+            jobs = _jobs(content, upload.key, name, settings.max_numbers)
+    except Exception as error:  # noqa: BLE001  whatever S3 says about this object
+        # Outside the folder, a stored refusal would be a new object, and refused in turn.
+        result_key = messages.results_key(name) if upload.key.startswith(FOLDER) else None
         jobs = [Job(error, result_key)]
-    return Invocation(jobs=jobs, reply=reply, correlation_id=created.id)
+    return Invocation(jobs=jobs, reply=reply, correlation_id=upload.id)
 
 
-def _name(created: _Object) -> str:
-    stem = created.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
-    return escape_surrogates(f"s3/{stem[:MAX_STEM]}-{created.etag}")
+def _to_upload(event: Any) -> _Upload | None:
+    match event:
+        case {
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "id": event_id,
+            "detail": {"bucket": {"name": bucket}, "object": {"key": key, "etag": etag}},
+        }:
+            fields = {"id": event_id, "bucket": bucket, "key": key, "etag": etag}
+            return convert(fields, _Upload)
+    return None
 
 
-def _load(upload: _Detail, bucket: Bucket | None) -> bytes | None:
+def _name(upload: _Upload) -> str:
+    stem = upload.key.removeprefix(FOLDER).removesuffix(".jsonl").removesuffix(".json")
+    return escape_surrogates(f"s3/{stem[:MAX_STEM]}-{upload.etag}")
+
+
+def _load(upload: _Upload, bucket: Bucket | None) -> bytes | None:
     """Return the object's content, or one byte more than is allowed.
 
     It is None if the object has been deleted or overwritten since the event. An overwritten one has
     an event of its own.
     """
-    if not upload.object.key.startswith(FOLDER):
-        raise InvalidRequest("key", upload.object.key, f"one under {FOLDER}")
-    if bucket is None or bucket.name != upload.bucket.name:
-        raise InvalidRequest("bucket", upload.bucket.name, "only the function's own")
-    return bucket.get(upload.object.key, MAX_BYTES + 1, upload.object.etag)
+    if not upload.key.startswith(FOLDER):
+        raise InvalidRequest("key", upload.key, f"one under {FOLDER}")
+    if bucket is None or bucket.name != upload.bucket:
+        raise InvalidRequest("bucket", upload.bucket, "only the function's own")
+    return bucket.get(upload.key, MAX_BYTES + 1, upload.etag)
 
 
 def _jobs(content: bytes, key: str, name: str, max_numbers: int) -> list[Job]:

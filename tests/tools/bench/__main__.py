@@ -1,7 +1,7 @@
-"""Measure the function against its peers, and print tables: `make bench`.
+"""Measure the function and its peers, and print tables: `make bench`.
 
-A row has the median of its pairs' ratios. The runs of a pair follow each other, because a machine's
-speed changes. Function and server have a core each.
+Each row shows the median ratio of several pairs of runs. The two runs of a pair follow each other
+directly, because a machine's speed changes. Function and server have one core each.
 """
 
 import math
@@ -19,10 +19,11 @@ from tests.tools.pokeapi.options import bodies
 
 LARGE = "1-1025"
 ALL = "1-1025,10001-10326"
-SLOW = Side("tutorial", LARGE, calls=1)  # half a minute a call
-FIGURES = {"first": "first", "later": "later", "cpu": "later, CPU", "per_name": "later, a name"}
+SLOW = Side("tutorial", LARGE, calls=1)  # half a minute per call
+FIGURES = {"first": "first", "later": "later", "cpu": "later, CPU", "per_name": "later, per name"}
 
-# Each figure of a peer, with the function's share of it that is the bound; infinity is none.
+# For each figure of a peer, the largest share of it that the function may take; infinity is no
+# bound.
 PEERS: Mapping[Side, Mapping[str, float]] = {
     Side("tutorial"): {"first": 0.30, "later": 0.14, "cpu": math.inf},
     SLOW: {"later": 1 / 30},
@@ -42,15 +43,15 @@ MAX_GROWTH = 1.0
 MEMORY_LIMITS = {"1": math.inf, "1-150": 100, LARGE: math.inf, ALL: 128}  # MB
 MAX_CACHED_MS = 2
 MAX_IMPORT = 1.25
-IMPORT_PAIRS = 20  # an import takes little
+IMPORT_PAIRS = 20  # an import is quick
 MAX_UNPACKED_MB = 30
 MAX_COMPRESSED_MB = 10
 
-# Lambda gives a core for 1,769 MB.
+# With 1,769 MB, Lambda provides one core.
 MEMORIES = (512, 885, 1769, 3008)
 MEMORY_OF_A_CORE = 1769
 
-# It bills by the GB-second and the request, in USD on x86_64; arm64 is a fifth cheaper.
+# Lambda bills GB-seconds and requests. In USD on x86_64; on arm64, GB-seconds cost a fifth less.
 GB_SECOND = 0.0000166667
 MILLION_REQUESTS = 0.20
 
@@ -59,23 +60,27 @@ Measure = Callable[[Side], Run]
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C ends nginx, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C also ends nginx
     parser = Parser(prog="python -m tests.tools.bench", description=__doc__)
-    count = number(int, "a whole number from 1 on, such as 5", minimum=1)
-    parser.add_argument("--bodies", type=bodies, help="a folder of recorded ones, NUMBER.json.gz")
+    count = number(int, "a whole number of at least 1, such as 5", minimum=1)
+    parser.add_argument("--bodies", type=bodies, help="folder of recorded bodies, NUMBER.json.gz")
     parser.add_argument("--pairs", type=count, default=5)
     parser.add_argument(
-        "--small", action="store_true", help="every row, but of ten names: does it work at all?"
+        "--small",
+        action="store_true",
+        help="fetch only ten names in each row, to see whether it works",
     )
     options = parser.parse_args()
     pairs = options.pairs
     python = sys.version.split()[0]
     round_trip = ROUND_TRIP * 1000
-    print(f"Python {python}, TLS, {round_trip:.0f} ms round trip, {pairs} pairs a row")
+    print(f"Python {python}, TLS, {round_trip:.0f} ms round trip, {pairs} pairs per row")
     small_range = None
     import_pairs = max(pairs, IMPORT_PAIRS)
     if options.small:
-        print("Every range is cut to 1-10 to see that the bench works: the figures mean nothing")
+        print(
+            "Every range is cut to 1-10, to see whether the bench works: the figures mean nothing"
+        )
         small_range = "1-10"
         import_pairs = pairs
     with nginx(options.bodies, SERVERS_CORE) as environment:
@@ -116,24 +121,26 @@ def _compared(
     try:
         runs = [(measure(mine), measure(theirs)) for _ in range(pairs)]
     except OSError as error:
-        yield [str(theirs), theirs.range, f"cannot be held: {error}", "", "", "", ""]
+        yield [str(theirs), theirs.range, f"CPU cannot be limited: {error}", "", "", "", ""]
         return
     ranges = theirs.range
     if mine.range != theirs.range:
-        ranges = f"{mine.range} by {theirs.range}"
+        ranges = f"{mine.range} / {theirs.range}"
     for figure, most in figures.items():
         values = [(getattr(a, figure), getattr(b, figure)) for a, b in runs]
         yield [str(theirs), ranges, FIGURES[figure], *_ratio(values, most)]
 
 
 def _sizes(measure: Measure, times: int) -> Iterator[Cells]:
-    yield from _head("range", "first call", "later calls", "later, CPU", "ms a name", "peak memory")
+    yield from _head(
+        "range", "first call", "later calls", "later, CPU", "ms per name", "peak memory"
+    )
     for expression, most in MEMORY_LIMITS.items():
         took = _median(measure, Side("gather", expression), times)
         seconds = [f"{value:.3f} s" for value in (took.first, took.later, took.cpu)]
-        ms_a_name = f"{took.per_name * 1000:.2f}"
+        ms_per_name = f"{took.per_name * 1000:.2f}"
         peak = _limited(took.peak_mb, most, ".0f", " MB")
-        yield [expression, *seconds, ms_a_name, peak]
+        yield [expression, *seconds, ms_per_name, peak]
     cached = _median(measure, Side("cached", calls=100), times)
     later = _limited(cached.later * 1000, MAX_CACHED_MS, ".2f", " ms")
     yield ["1-150, cached", "", later, "", "", ""]
@@ -141,13 +148,13 @@ def _sizes(measure: Measure, times: int) -> Iterator[Cells]:
 
 def _cold_start(pairs: int) -> Iterator[Cells]:
     yield from _head("cold start", "median", "spread", "at most", "measured")
-    coldstart.import_seconds(coldstart.HANDLER)  # so that the bytecode is there
+    coldstart.import_seconds(coldstart.HANDLER)  # so that the bytecode exists
     seconds = []
     for _ in range(pairs):
         mine = coldstart.import_seconds(coldstart.HANDLER)
         theirs = coldstart.import_seconds(coldstart.LIBRARIES)
         seconds.append((mine, theirs))
-    name = "importing the handler, by asyncio, httpx, Logger and Metrics"
+    name = "importing the handler / asyncio, httpx, Logger and Metrics"
     yield [name, *_ratio(seconds, MAX_IMPORT)]
     builder, unpacked, compressed = coldstart.package()
     size = _limited(unpacked, MAX_UNPACKED_MB, ".1f", " MB")
@@ -158,14 +165,14 @@ def _cold_start(pairs: int) -> Iterator[Cells]:
 
 def _cost(measure: Measure, times: int) -> Iterator[Cells]:
     yield from _head(
-        "memory", "of a core", "billed: first call", "later calls", "USD a million later calls"
+        "memory", "of a core", "billed: first call", "later calls", "USD per million later calls"
     )
     for memory in MEMORIES:
-        share = min(1.0, memory / MEMORY_OF_A_CORE)  # Python cannot use a second one
+        share = min(1.0, memory / MEMORY_OF_A_CORE)  # Python cannot use a second core
         try:
             took = _median(measure, Side(share=share), times)
         except OSError as error:
-            yield [f"{memory} MB", f"{share:.2f}", f"cannot be held: {error}", "", ""]
+            yield [f"{memory} MB", f"{share:.2f}", f"CPU cannot be limited: {error}", "", ""]
             continue
         first = math.ceil(1000 * (took.init + took.first))
         later = math.ceil(1000 * took.later)

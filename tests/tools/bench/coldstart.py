@@ -18,9 +18,9 @@ LIBRARIES = (
 
 
 def import_seconds(statements: str) -> float:
-    """Return how long the statements take in a new process, which has imported nothing else.
+    """Return how long the statements take in a new process that has imported nothing else.
 
-    It reads and writes bytecode, because Lambda's package has its bytecode.
+    It reads and writes bytecode, because the package on Lambda contains bytecode.
     """
     start = "from time import perf_counter as now; started = now()"
     timed = f"{start}; {statements}; print(now() - started)"
@@ -30,7 +30,7 @@ def import_seconds(statements: str) -> float:
 
 
 def package() -> tuple[str, float, float]:
-    """Return what built the package, and its size in MB: as files, and compressed."""
+    """Return what built the package, and its size in MB, unpacked and compressed."""
     with tempfile.TemporaryDirectory() as name:
         builder = "sam"
         folder = BUILT

@@ -1,4 +1,4 @@
-"""One measurement: a program that runs a few times, in a process and on a core of its own."""
+"""One measurement: a program that runs a few times, in its own process and on its own core."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Side(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a side took: times in seconds, and its peak memory in MB.
+    """What one side took: times in seconds, and peak memory in MB.
 
     `init` is the time of its imports, and `first` that of the first call.
     `later`, `cpu` and `per_name` are medians of the later calls, or of the only one.
@@ -53,9 +53,9 @@ class Run(NamedTuple):
 
 @contextmanager
 def held(share: float) -> Iterator[list[str]]:
-    """Yield the arguments that hold the command after them to a share of a core.
+    """Yield the arguments that limit the command after them to a share of a core.
 
-    Raise OSError where the system does not permit it.
+    Raise OSError if the system does not permit it.
     """
     if share >= 1:
         yield []
@@ -85,7 +85,7 @@ def run(environment: Mapping[str, str], side: Side) -> Run:
             env={
                 **os.environ,
                 "PYTHONPATH": "src",
-                "PYTHONDONTWRITEBYTECODE": "",  # Lambda's package has its bytecode
+                "PYTHONDONTWRITEBYTECODE": "",  # the package on Lambda contains bytecode
                 **environment,
             },
             stdout=subprocess.PIPE,

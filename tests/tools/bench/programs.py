@@ -2,8 +2,8 @@
 
 `python -m tests.tools.bench.programs NAME RANGE CALLS` prints the times of one as JSON.
 
-Every program but curl and h2load returns the names of a range. These two fetch the same bodies,
-and decode none.
+Every program except curl and h2load returns the names of a range. These two fetch the same bodies
+but decode none.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Program = Callable[[str], Sequence[str]]
 def tutorial() -> Program:
     """Make the program that the function grew out of.
 
-    It gathers the requests of stock httpx, without a timeout, and decodes by `response.json()`.
+    It gathers the requests of stock httpx, without a timeout, and decodes with `response.json()`.
     """
     import httpx
 
@@ -45,7 +45,7 @@ def tutorial() -> Program:
 
 
 def aiohttp() -> Program:
-    """Make a fast program by hand: aiohttp and msgspec, with one session for all calls."""
+    """Make a fast handwritten program: aiohttp and msgspec, with one session for all calls."""
     import aiohttp
     import msgspec
 
@@ -71,7 +71,7 @@ def aiohttp() -> Program:
 
 
 def limit() -> Program:
-    """Make the limit in Python: pyreqwest, libdeflate and msgspec by hand, on one connection."""
+    """Make the limit in Python, by hand: pyreqwest, libdeflate and msgspec, on one connection."""
     import msgspec
     from deflate import gzip_decompress
     from pyreqwest.client import ClientBuilder
@@ -131,7 +131,7 @@ def _urls(expression: str) -> list[str]:
 
 
 def _output_of(command: str, lines: Sequence[str]) -> str:
-    """Run a command that reads the lines."""
+    """Run a command that reads the lines, and return its output."""
     arguments = [*command.split(), "--header", "Accept-Encoding: gzip"]
     text = "\n".join(lines)
     done = subprocess.run(arguments, input=text, stdout=subprocess.PIPE, check=True, text=True)
@@ -139,10 +139,10 @@ def _output_of(command: str, lines: Sequence[str]) -> str:
 
 
 def function(strategy: str, *, fresh: bool = True) -> Callable[[], Program]:
-    """Return what makes the function itself, which is called as Lambda calls it."""
+    """Return a function that makes this project's program, called as Lambda calls it."""
 
     def make() -> Program:
-        from pokemon_names import app  # noqa: F401  now, and not in the first call
+        from pokemon_names import app  # noqa: F401  now, not in the first call
         from tests.tools.invoke import invoke
 
         def call(expression: str) -> list[str]:
@@ -185,7 +185,7 @@ def main() -> None:
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = {"init": init, "wall": wall, "cpu": cpu, "peak_mb": peak_kb / 1024}
     print(json.dumps(times), flush=True)
-    os._exit(0)  # without the time that the clients take to close
+    os._exit(0)  # without waiting until the clients are closed
 
 
 if __name__ == "__main__":

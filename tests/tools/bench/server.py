@@ -48,7 +48,7 @@ http {{
 
 @contextmanager
 def nginx(bodies: Path | None, core: int) -> Iterator[dict[str, str]]:
-    """Serve on one core until the block ends, and yield the environment that a client needs."""
+    """Serve on one core until the block ends, and yield the environment variables for a client."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)

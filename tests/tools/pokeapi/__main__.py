@@ -10,7 +10,7 @@ from tests.tools.pokeapi.server import serving
 def main() -> None:
     parser = Parser(prog="python -m tests.tools.pokeapi", description="A local PokeAPI.")
     add_address(parser, port=8000)
-    parser.add_argument("--bodies", type=bodies, help="a folder of recorded ones, NUMBER.json.gz")
+    parser.add_argument("--bodies", type=bodies, help="folder of recorded bodies, NUMBER.json.gz")
     add_options(parser)
     options = parser.parse_args()
     listening = bind(parser, options.host, options.port)

@@ -21,7 +21,7 @@ def text(status: int, body: str, content_type: str = "text/plain", **headers: st
 
 
 def status(code: int, retry_after: object = None) -> Answer:
-    """Make an answer such as that of PokeAPI's proxy: the status in plain text."""
+    """Make an answer like those of PokeAPI's proxy: the status in plain text."""
     headers = {}
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
@@ -73,13 +73,13 @@ async def broken_gzip(_: web.Request) -> web.Response:
 
 
 async def short_gzip(_: web.Request) -> web.Response:
-    """End the gzip stream early, in a response that is whole."""
+    """End the gzip stream early, in a complete response."""
     body = gzip.compress(b'{"name": "missingno"}')[:-9]
     return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
 
 def large(size: int, said: int | None = None) -> Answer:
-    """Answer with a body that is small while it is compressed.
+    """Make an answer with a body that is small only while it is compressed.
 
     The last bytes of gzip hold the decompressed size. If `said` is given, they hold that instead.
     """
@@ -117,20 +117,20 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def truncated(request: web.Request) -> web.StreamResponse:
-    """Break off after a first part, which is so large that the transport has sent some of it."""
+    """Break off after a first part, large enough for the transport to have sent some of it."""
     response = await _begin(request)
     _abort(request)
     return response
 
 
 async def stuck(request: web.Request) -> web.StreamResponse:
-    """Send the first part of a body, and never the rest."""
+    """Send the first part of a body, but never the rest."""
     await _begin(request)
     return await hang(request)
 
 
 def in_two(one: bytes, event: threading.Event, other: bytes) -> Answer:
-    """Send the second part of a body after the event."""
+    """Make an answer that sends the second part of its body only after the event."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = await _begin(request, one, len(one + other))
@@ -142,7 +142,7 @@ def in_two(one: bytes, event: threading.Event, other: bytes) -> Answer:
 
 
 async def drip(request: web.Request) -> web.StreamResponse:
-    """Send a byte a second."""
+    """Send one byte per second."""
     response = await _begin(request, b"{")
     with suppress(ConnectionResetError):
         while True:
@@ -156,7 +156,7 @@ async def elsewhere(_: web.Request) -> web.Response:
 
 
 async def with_slash(request: web.Request) -> web.Response:
-    """Redirect to the path with a final slash, as PokeAPI's own program does, by Django."""
+    """Redirect to the path with a final slash, as Django does in PokeAPI's own program."""
     path, question_mark, query = request.raw_path.partition("?")
     return web.Response(
         status=301, content_type="text/html", headers={"Location": f"{path}/{question_mark}{query}"}

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 API = "https://pokeapi.co/api/v2"
 ASSETS = "https://raw.githubusercontent.com/PokeAPI"
-FIRST_FORM = 10_001  # it and all later numbers are other forms of earlier Pokémon
+FIRST_FORM = 10_001  # from here on, the numbers are other forms of earlier Pokémon
 NAMES_FILE = Path(__file__).with_name("names.csv")
 
 
 class Pokemon(NamedTuple):
-    """A line of the names file. The size is that of the live body, in bytes, not compressed."""
+    """A line of the names file. `size` is that of the live body, uncompressed, in bytes."""
 
     number: int
     name: str
@@ -45,7 +45,7 @@ def recorded(folder: Path) -> Callable[[Pokemon], bytes]:
 
 @cache
 def made(one: Pokemon) -> bytes:
-    """Make a compressed body. Its decompressed size differs from the real one by at most a move."""
+    """Make a compressed body. Decompressed, its size is right to within one move."""
     body = _text(_body(one))
     count = max(0, one.size - len(body)) // len(_move(1))
     moves = ",".join(map(_move, range(count)))
@@ -54,9 +54,9 @@ def made(one: Pokemon) -> bytes:
 
 
 def _body(one: Pokemon) -> dict[str, Any]:
-    """Make the fields, in the order of the live service.
+    """Make the fields, in the live service's order.
 
-    The name stands behind the moves, which are nearly all of a body.
+    The name comes after the moves, which are nearly all of a body.
     """
     return {
         "abilities": [{"ability": _link("ability", 1, "stench"), "is_hidden": False, "slot": 1}],

@@ -1,4 +1,4 @@
-"""Faults of the local PokeAPI: each has its rate, and a seed decides which requests it meets."""
+"""Faults of the local PokeAPI. Each has its rate, and a seed decides which requests it hits."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ FAULTS: Mapping[str, Answer] = {
 
 
 class Faults:
-    """The fault of the nth request for a path is chance, but the same for the same seed."""
+    """Random faults. With the same seed, the nth request for a path has the same fault."""
 
     def __init__(self, rates: Mapping[str, float], seed: int = 0) -> None:
         self.rates = rates
@@ -35,10 +35,12 @@ class Faults:
         self.seen = Counter[str]()
         unknown = rates.keys() - FAULTS.keys()
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no such fault, only {', '.join(FAULTS)}")
+            raise ValueError(
+                f"{', '.join(unknown)}: no such fault; the faults are {', '.join(FAULTS)}"
+            )
 
     def next(self, path: str) -> Answer | None:
-        """Return the fault that the next request for a path meets, or None."""
+        """Return the fault that hits the next request for a path, or None."""
         self.seen[path] += 1
         chance = Random(f"{self.seed} {path} {self.seen[path]}").random()  # noqa: S311
         for name, rate in self.rates.items():

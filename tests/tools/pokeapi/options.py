@@ -10,18 +10,21 @@ from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.server import PokeAPI
 from tests.tools.pokeapi.weather import WEATHER, Weather
 
-RATES = f"NAME=RATE of {', '.join(FAULTS)}; rates of at most 1 in all, such as 'reset=0.1 429=0.2'"
-CONDITIONS = f"NAME=NUMBER of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
+RATES = (
+    f"NAME=RATE, with a name of {', '.join(FAULTS)}; "
+    "the rates add up to at most 1, such as 'reset=0.1 429=0.2'"
+)
+CONDITIONS = f"NAME=NUMBER, with a name of {', '.join(WEATHER)}, such as 'outage=2 poison=50'"
 
 
 def add_options(parser: ArgumentParser) -> None:
-    seconds = number(float, "seconds from 0 on, such as 0.05")
+    seconds = number(float, "0 or more seconds, such as 0.05")
     seed = number(int, "a whole number, such as 7", minimum=-math.inf)
     parser.add_argument(
         "--delay", type=seconds, default=0.0, help="seconds before each answer of the local PokeAPI"
     )
     parser.add_argument("--faults", type=_faults, default={}, help=RATES)
-    parser.add_argument("--seed", type=seed, default=0, help="of the faults")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the faults")
     parser.add_argument("--weather", type=_weather, default={}, help=CONDITIONS)
 
 

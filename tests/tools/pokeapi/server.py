@@ -1,4 +1,4 @@
-"""The server: the live service's paths, headers and plain-text errors over a real socket."""
+"""The server: the live service's paths, headers and plain-text errors, over a real socket."""
 
 import asyncio
 import gzip
@@ -34,9 +34,9 @@ class PokeAPI:
     """The service. A test may read and set its attributes while it runs.
 
     `answers` replace the service's own answers for some numbers, or for the LIST.
-    `faults` meet some requests by chance, and the `weather` lasts.
-    `delay` is in seconds, before each answer.
-    `connections` are those now open.
+    `faults` hit some requests at random; the `weather` lasts.
+    `delay` is the time before each answer, in seconds.
+    `connections` are those open now.
     `agents` are the User-Agents of all clients so far.
     """
 
@@ -120,7 +120,7 @@ class PokeAPI:
         await self.listen(listening, self._ssl_context)
 
     async def clear_up(self) -> None:
-        """End the refusal of connections, if there is one, and accept none from now on."""
+        """End any refusal of connections, and accept no more."""
         if self._refusal:
             self._refusal.cancel()
             await asyncio.wait([self._refusal])
@@ -178,12 +178,12 @@ class PokeAPI:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Bind a socket that does not listen yet.
+    """Return a bound socket that does not listen yet.
 
-    It refuses connections, and the system assigns its port to no other program.
+    Until it does, connections are refused, and the system gives its port to no other program.
 
     Raises:
-        OSError, UnicodeError: The address is not this machine's, or taken.
+        OSError, UnicodeError: The address is not this machine's, or it is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
@@ -210,9 +210,9 @@ def serving(
     listening: socket.socket | None = None,
     ssl_context: SSLContext | None = None,
 ) -> Iterator[int]:
-    """Serve from a thread of its own until the block ends, and yield the port.
+    """Serve from a separate thread until the block ends, and yield the port.
 
-    Without a socket it is a free port of the loopback.
+    Without a socket, it is a free port of the loopback interface.
     """
     running = _run(service, listening or bound("127.0.0.1", 0), ssl_context)
     with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as port:
@@ -223,13 +223,13 @@ def serving(
 async def _run(
     service: PokeAPI, listening: socket.socket, ssl_context: SSLContext | None
 ) -> AsyncIterator[int]:
-    sys.settrace(None)  # coverage would trace this thread, too
+    sys.settrace(None)  # coverage would trace this thread as well
     await service.runner.setup()
     await service.listen(listening, ssl_context)
     yield listening.getsockname()[1]
     await service.clear_up()
     await service.runner.cleanup()
-    await abort_all()  # without a wait for a TLS client to close, which may never come
+    await abort_all()  # without waiting for TLS clients to close, which they may never do
 
 
 def _transports(service: PokeAPI) -> set[asyncio.WriteTransport]:

@@ -1,6 +1,6 @@
-"""The weather of the local PokeAPI: it lasts, where a fault is chance.
+"""The weather of the local PokeAPI. Faults are random; the weather lasts.
 
-It applies to all requests, or to the same numbers each time.
+It applies to all requests, or always to the same numbers.
 """
 
 import math
@@ -14,31 +14,31 @@ WEATHER: Mapping[str, str] = {
     "refuse": "no connection for N seconds from the first request on",
     "outage": "503 for N seconds from the first request on",
     "flap": "503 for N seconds, then no failure for N seconds, and so on",
-    "stuck": "a request of the first N seconds is never answered, nor its connection closed",
+    "stuck": "requests of the first N seconds are never answered; their connections stay open",
     "garbled": "200 with an HTML page for N seconds from the first request on",
     "missing": "404 for everything, the list included, for N seconds from the first request on",
-    "limit": "503 for more than N requests a second, and more than ten at once",
+    "limit": "503 beyond N requests per second and a burst of ten",
     "busy": "429 with Retry-After: 3600 for the first N requests",
-    "later": "429 with Retry-After: N for the first request for each number that 30 divides",
+    "later": "429 with Retry-After: N for the first request for each multiple of 30",
     "once": "503 for the first request for each number, if N is 1",
-    "redirect": "301 to the path with a final slash for each path without one, if N is 1",
-    "poison": "404 for each number that N divides, if the path has a final slash",
-    "hopeless": "500 for each number that N divides",
-    "silent": "no answer for any number that N divides",
-    "swapped": "the body of the next Pokémon for each number that N divides",
+    "redirect": "301 from each path without a final slash to the path with one, if N is 1",
+    "poison": "404 for each multiple of N, if the path has a final slash",
+    "hopeless": "500 for each multiple of N",
+    "silent": "no answer for any multiple of N",
+    "swapped": "the body of the next Pokémon for each multiple of N",
     "cut": "at most N entries of the list of all, with a next page",
 }
 BURST = 10
-LATER_NUMBERS = 30  # `later` delays the numbers that this one divides
+LATER_NUMBERS = 30  # `later` delays the multiples of this number
 
-# What all requests get for some seconds from the first one on.
+# What all requests get for some seconds, from the first one on.
 FOR_SECONDS: Mapping[str, Answer] = {
     "outage": answers.status(503),
     "stuck": answers.hang,
     "garbled": answers.page,
     "missing": answers.status(404),
 }
-# What the numbers that the condition's number divides always get.
+# What the multiples of the condition's number always get.
 FOR_NUMBERS: Mapping[str, Answer] = {
     "hopeless": answers.status(500),
     "silent": answers.hang,
@@ -46,13 +46,15 @@ FOR_NUMBERS: Mapping[str, Answer] = {
 
 
 class Weather:
-    """The conditions that hold. They begin with the first request."""
+    """The current conditions. They begin with the first request."""
 
     def __init__(self, conditions: Mapping[str, float] | None = None) -> None:
         self.conditions = dict(conditions or {})
         unknown = self.conditions.keys() - WEATHER.keys()
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no such weather, only {', '.join(WEATHER)}")
+            raise ValueError(
+                f"{', '.join(unknown)}: no such weather; the kinds are {', '.join(WEATHER)}"
+            )
         self._requests = 0
         self._seen = set[str]()
         self._began = 0.0
@@ -60,9 +62,9 @@ class Weather:
         self._tokens = float(BURST)
 
     def next(self, path: str) -> Answer | None:
-        """Return the answer that the weather has for a request, or None.
+        """Return the weather's answer to a request, or None.
 
-        The path has no query.
+        The path comes without its query.
         """
         now = monotonic()
         self._requests += 1
@@ -115,7 +117,7 @@ class Weather:
                 yield answer
 
     def _passes(self, now: float) -> bool:
-        """Take a token from the bucket that the limit fills."""
+        """Take a token from the limit's bucket, and return whether there was one."""
         limit = self.conditions.get("limit")
         if not limit:
             return True
