@@ -1,5 +1,5 @@
 # `make run` and `make test` need Python 3.11 or later. `make test-sam` also needs Docker and Python
-# 3.13.
+# 3.14.
 
 # The variables on the command line. Their contents are data, never commands for make or the shell,
 # so nothing in them is expanded here. Everything defined before they are checked is an override,
@@ -127,8 +127,8 @@ format: $(VENV)/test  ## fix what ruff can fix
 
 # Lambda cannot store bytecode, so it would compile the package at every cold start. CONFIG=prod
 build:  ## run `sam build`, and compile the package to bytecode
-	@python3.13 -c '' 2>/dev/null || { \
-		echo 'Python 3.13 is needed, as the program python3.13, because the function runs on it' >&2; \
+	@python3.14 -c '' 2>/dev/null || { \
+		echo 'Python 3.14 is needed, as the program python3.14, because the function runs on it' >&2; \
 		exit 1; }
 	@sam --version >/dev/null 2>&1 || { \
 		echo 'The AWS SAM CLI is needed, as the program sam: pipx install aws-sam-cli' >&2; exit 1; }
@@ -136,7 +136,7 @@ build:  ## run `sam build`, and compile the package to bytecode
 		printf 'CONFIG: got %s, allowed: default, prod, or another one in samconfig.toml\n' \
 			"$$CONFIG" >&2; exit 1; }
 	sam build $(sam)
-	python3.13 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
+	python3.14 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
 # CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. With CI set, it asks for no
 # confirmation.
@@ -146,7 +146,7 @@ deploy: build  ## run `make build`, then `sam deploy` with the same configuratio
 # Parameters on SAM's command line replace all those of the configuration, so the latter are passed
 # as well. Without them, a deployment could ship a package built for another architecture.
 sam = --config-env "$$CONFIG" \
-	$(if $(PARAMETERS),--parameter-overrides "$$(python3.13 -c '$(parameters)')")
+	$(if $(PARAMETERS),--parameter-overrides "$$(python3.14 -c '$(parameters)')")
 parameters = import os, tomllib; \
 	configured = tomllib.load(open("samconfig.toml", "rb"))[os.environ["CONFIG"]]["global"]; \
 	overrides = configured["parameters"].get("parameter_overrides", ""); \
@@ -228,7 +228,7 @@ install = $(1) install $(2) --retries 2 --disable-pip-version-check \
 $(bin)/pip:
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		printf 'Python 3.11 or later is needed, but %s is not: %s\n' "$$PYTHON" \
-			'choose one, as in make run PYTHON=python3.13' >&2; exit 1; }
+			'choose one, as in make run PYTHON=python3.14' >&2; exit 1; }
 	@"$$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || { \
 		printf '%s has no venv: on Debian and Ubuntu, apt install python3-venv\n' "$$PYTHON" >&2; \
 		exit 1; }

@@ -20,7 +20,7 @@ def programs(tmp_path: Path) -> Path:
     """Return a folder with all the programs that the target needs."""
     add_programs(tmp_path, "make", "grep")
     add_program(tmp_path, "sam", 'if [ "$1" != --version ]; then echo "sam $*"; fi')
-    add_program(tmp_path, "python3.13", f'exec "{sys.executable}" "$@"')
+    add_program(tmp_path, "python3.14", f'exec "{sys.executable}" "$@"')
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def test_in_ci_nobody_is_asked(programs: Path, value: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("python3.13", "Python 3.13 is needed, as the program python3.13, because "),
+        ("python3.14", "Python 3.14 is needed, as the program python3.14, because "),
         ("sam", "The AWS SAM CLI is needed, as the program sam"),
     ],
 )
@@ -92,9 +92,9 @@ def test_a_missing_program_is_named(programs: Path, missing: str, message: str) 
 
 def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
     """A version manager can leave a program on the PATH that does not run."""
-    add_program(programs, "python3.13", "exit 127")
+    add_program(programs, "python3.14", "exit 127")
     (line,) = make(programs, "deploy")
-    assert line.startswith("Python 3.13 is needed")
+    assert line.startswith("Python 3.14 is needed")
 
 
 @pytest.mark.parametrize(

@@ -42,18 +42,6 @@ def need(tool: str, *command: str) -> str:
     return done.stdout.strip()
 
 
-def python_3_13() -> str:
-    """Return one that runs: a version manager may leave one on the PATH that does not."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = ["python3.13", *map(str, pyenv.glob("versions/3.13*/bin/python3.13"))]
-    for python in filter(shutil.which, candidates):
-        done = subprocess.run([python, "-c", ""], capture_output=True, check=False)
-        if done.returncode == 0:
-            return python
-    message = "make test-sam needs Python 3.13, on which the function runs: no python3.13 works"
-    pytest.exit(message, returncode=1)
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """Return the environment to run SAM in."""
@@ -71,9 +59,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
 def built(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Build the function, and return the environment to run it in."""
     need("a running Docker", "docker", "info")
-    python = need("Python 3.13", python_3_13(), "-c", "import sys; print(sys.executable)")
-    path = f"{Path(python).parent}:{environment['PATH']}"
-    environment = {**environment, "PATH": path}
+    need("Python 3.14, on which the function runs", "python3.14", "-c", "")
     subprocess.run(["make", "build"], cwd=ROOT, env=environment, check=True)
     return environment
 

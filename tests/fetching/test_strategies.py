@@ -32,6 +32,7 @@ from tests.conftest import (
     names_of,
 )
 from tests.fetching.small import right
+from tests.fetching.test_pokeapi import TOO_DEEP
 from tests.fetching.virtual import fetch_virtually
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.answers import Answer
@@ -172,7 +173,7 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
     ),
     "nested deeply": (
         FAULTS["deep_json"],
-        ("bad_body", None, 2, "maximum recursion depth exceeded while deserializing an object"),
+        ("bad_body", None, 2, TOO_DEEP),
     ),
     "not gzip": (
         answers.broken_gzip,

@@ -304,7 +304,7 @@ def test_without_a_suitable_python(
     line = failure(make(tmp_path / "venv", target, PATH=programs))
     assert line == (
         "Python 3.11 or later is needed, but python3 is not: "
-        "choose one, as in make run PYTHON=python3.13"
+        "choose one, as in make run PYTHON=python3.14"
     )
     assert not (tmp_path / "venv").exists()
 
