@@ -23,7 +23,7 @@ AWS_EVENTS = Path(__file__).parent / "aws_events"
 ARN = re.compile(r"\barn:aws:[a-z0-9-]*:[a-z0-9-]*:([^:\"]*):")
 ACCOUNTS = {"123456789012", ""}  # S3 buckets and AWS's own products have none
 REQUEST_FIELDS = "only the fields range, strategy, fresh, trace"
-SERVED = "the fields range, strategy, fresh, trace, or an event of HTTP, SQS, SNS or EventBridge"
+SERVED = "the fields range, strategy, fresh, trace, or an HTTP, SQS, SNS or EventBridge event"
 MAX_SHOWN = 80  # characters of the given value
 MAX_REFUSAL = 1000  # characters of the whole message
 
@@ -353,7 +353,7 @@ def test_records_from_another_service_are_refused(app: ModuleType, name: str) ->
     with pytest.raises(InvalidRequest) as caught:
         invoke(app, name)
     check_refusal(
-        caught.value.as_dict(), "Records", given, "messages of aws:sqs, or one of aws:sns"
+        caught.value.as_dict(), "Records", given, "messages from aws:sqs, or one from aws:sns"
     )
 
 

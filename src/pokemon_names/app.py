@@ -1,10 +1,12 @@
-"""The Lambda function: `handler`, and everything that lives from one invocation to the next.
+"""The Lambda function: `handler`, and everything that outlives an invocation.
 
-handler      an event becomes its jobs, and their outcomes become the reply
-asyncio.run  once per invocation
-_run_jobs    all jobs of the event
-_run_job     one job
-fetch        one request; for the strategy `gather` it awaits `asyncio.gather`
+What each call in an invocation does, from the outside in:
+
+handler      turn the event into jobs, and their outcomes into the reply
+asyncio.run  run an event loop, once per invocation
+_run_jobs    run all jobs of the event
+_run_job     run one job, and store its report if it has a key
+fetch        fetch the numbers of one job; the strategy `gather` awaits `asyncio.gather`
 """
 
 import asyncio
@@ -36,9 +38,9 @@ from pokemon_names.telemetry import Telemetry
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-WARM_UP_TIMEOUT = 1.0  # seconds for the connection of each client, before a race
-WARM_UP_SHARE = 0.1  # of the time left, if that is less
-MARGIN_SECONDS = 2.0  # from the deadline to the reply: for the table, the log and the metrics
+WARM_UP_TIMEOUT = 1.0  # seconds for each client to connect before a race
+WARM_UP_SHARE = 0.1  # the maximum share of the time left
+MARGIN_SECONDS = 2.0  # between the deadline and the reply, for the table, the log and the metrics
 
 settings = Settings.from_environment(os.environ)
 telemetry = Telemetry(settings.service, settings.namespace)
@@ -50,21 +52,21 @@ table = Table(settings.names_table) if settings.names_table else None
 cache = Cache(settings.cache_seconds, table, telemetry.cache_error)
 bucket = Bucket(settings.results_bucket) if settings.results_bucket else None
 
-# Lambda's JSON log format sets the root logger's level: with INFO, httpx logs a line for every
-# request; with DEBUG, botocore logs session tokens.
+# Lambda's JSON log format sets the level of the root logger. At INFO, httpx would log a line for
+# every request; at DEBUG, botocore would log session tokens.
 for library in ("httpx", "boto3", "botocore", "urllib3"):
     logging.getLogger(library).setLevel(logging.WARNING)
 
-gc.freeze()  # what is loaded now stays for good: collections need not look at it
+gc.freeze()  # everything loaded so far stays for good, so the garbage collector can skip it
 
 
 @telemetry.logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: Any, context: "LambdaContext") -> dict[str, Any]:
-    """Return the reply to an event of any source.
+    """Return the reply to an event from any source.
 
     Raises:
-        InvalidRequest: The request is bad, and the caller can catch errors.
-        IncompleteError, NotStoredError: A retry may bring what is missing.
+        InvalidRequest: The request is bad, and the caller handles exceptions.
+        IncompleteError, NotStoredError: Names are missing or not stored; a retry may help.
     """
     invocation = sources.detect(event, settings, bucket)
     telemetry.logger.set_correlation_id(invocation.correlation_id or context.aws_request_id)
@@ -79,7 +81,7 @@ def handler(event: Any, context: "LambdaContext") -> dict[str, Any]:
 
 
 async def _run_jobs(jobs: Sequence[Job], deadline: float) -> list[Outcome]:
-    """Return the outcomes of all jobs, which share the window of requests and the deadline."""
+    """Run all jobs and return their outcomes. The jobs share one window and one deadline."""
     if bucket and any(job.key for job in jobs):
         deadline -= STORE_TIMEOUT
     window = Window(policy)
@@ -96,7 +98,7 @@ async def _run_jobs(jobs: Sequence[Job], deadline: float) -> list[Outcome]:
 
 
 async def _warm_up(jobs: Sequence[Job], window: Window, deadline: float) -> None:
-    """Connect to PokeAPI, so that the first strategy of a race does not pay for it."""
+    """Connect to PokeAPI, so that connecting does not slow down the first strategy of a race."""
     requests = [job.request for job in jobs if isinstance(job.request, Request)]
     path = POKEMON_PATHS[0].format(requests[0].numbers[0])
     seconds = min(WARM_UP_TIMEOUT, (deadline - time.monotonic()) * WARM_UP_SHARE)
@@ -107,18 +109,18 @@ async def _warm_up(jobs: Sequence[Job], window: Window, deadline: float) -> None
 
 
 async def _run_job(job: Job, window: Window, deadline: float) -> Outcome:
-    """Return the outcome of a job. No error of one job affects another."""
+    """Run a job and return its outcome. An error in one job never affects another."""
     if isinstance(job.request, InvalidRequest):
         contents = {"error": "InvalidRequest", **job.request.as_dict()}
         return Outcome(error=await _store(job.key, contents) or job.request, key=job.key)
     if isinstance(job.request, Exception):
         return Outcome(error=job.request, key=job.key)
     job_policy = policy
-    if job.key:  # nobody waits for the reply
+    if job.key:  # nobody is waiting for the names, so stragglers may take their time
         job_policy = msgspec.structs.replace(policy, straggler_timeout=math.inf)
     try:
         fetched = await fetch(job.request, clients, cache, window, deadline, job_policy)
-    except Exception as unforeseen:  # noqa: BLE001  whatever it is
+    except Exception as unforeseen:  # noqa: BLE001  whatever it is, the other jobs go on
         return Outcome(error=unforeseen, key=job.key)
     report = Report(job.request, fetched)
     error: Exception | None = None
@@ -130,7 +132,7 @@ async def _run_job(job: Job, window: Window, deadline: float) -> Outcome:
 
 
 async def _store(key: str | None, contents: Any) -> NotStoredError | None:
-    """Store the contents, if there is a key; return why they could not be stored."""
+    """Store the contents if there is a key and a bucket; return the error if that fails."""
     if bucket and key:
         try:
             await bucket.store(key, contents)

@@ -1,7 +1,7 @@
-"""A caller's request, and the result for each number: found, or failed and why.
+"""A caller's request, and the result for each number: its name, or why it failed.
 
-A failure is a value, not an exception, so one number never affects another. The values are Structs,
-because each dataclass adds a millisecond to a cold start.
+A failure is a value, not an exception, so one number never affects another. These classes are
+Structs, because each dataclass would add a millisecond to a cold start.
 """
 
 import json
@@ -15,7 +15,7 @@ from pokemon_names import ranges
 STRATEGIES = ("gather", "sequential", "sync", "index")
 FIELDS = ("range", "strategy", "fresh", "trace")
 DEFAULT_RANGE = "1-150"
-DEFAULT_RACE_RANGE = "1-50"  # all strategies finish it by URL: 5 s each at 100 ms a request
+DEFAULT_RACE_RANGE = "1-50"  # even the slow strategies finish it: 5 s each at 100 ms a request
 DEFAULT_STRATEGY = "gather"
 
 _FLAGS = {"true": True, "false": False}
@@ -30,7 +30,7 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
     """The caller's mistake. The message names the field, what was given and what is allowed."""
 
     def __init__(self, field: str, given: object, allowed: str, problem: str = "") -> None:
-        """Make the message. The `problem` is what is wrong if `allowed` does not show it."""
+        """Make the message. `problem` says what is wrong if `allowed` does not make it obvious."""
         self.field = _printable(field[:_MAX_SHOWN])
         self.given = _shown(given)
         self.allowed = allowed
@@ -50,13 +50,17 @@ class InvalidRequest(ValueError):  # noqa: N818  callers catch it by this name
         }
 
     def within(self, field: str) -> "InvalidRequest":
-        """Return the same mistake, in a request that is inside this field."""
+        """Return the same mistake, for a request that is inside the field of an event."""
         path = f"{field}.{self.field}"
         return InvalidRequest(path, self.given, self.allowed, self._problem)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A valid request. `numbers` are those of the `range`."""
+    """A valid request.
+
+    `numbers` are the numbers in `range`, each once. `fresh` bypasses the cache, and `trace` adds
+    every HTTP request to the report.
+    """
 
     range: str
     strategy: str
@@ -66,17 +70,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any], max_numbers: int) -> Self:
-        """Return the request that a caller sent; absent fields take their defaults.
+        """Return the request in the fields that a caller sent. Absent fields take their defaults.
 
-        A query string holds only text, so a flag may also be the text "true" or "false". `range`
-        may also be a number.
+        Because a query string contains only text, a flag may also be the text "true" or "false".
+        `range` may also be a number.
 
         Raises:
             InvalidRequest: A field is unknown, or its value is not allowed.
         """
         for name in fields:
             if name not in FIELDS:
-                # Its value may be a secret, so it is neither logged nor repeated.
+                # The value may be a secret, so it is neither logged nor repeated.
                 raise InvalidRequest(name, "…", f"only the fields {', '.join(FIELDS)}")
         strategy = fields.get("strategy", DEFAULT_STRATEGY)
         if strategy not in STRATEGIES:
@@ -106,8 +110,7 @@ class Found(msgspec.Struct, frozen=True, tag=True):
 class Failure(msgspec.Struct, frozen=True, tag=True):
     """A number that failed.
 
-    `status` is PokeAPI's, None if it sent none for this number. `attempts` is 0 if no request was
-    sent.
+    `status` is the status that PokeAPI sent, or None. `attempts` is 0 if no request was sent.
     """
 
     number: int
@@ -122,24 +125,24 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
         return self.reason != "not_found"
 
 
-# Their tags tell them apart in the JSON of a stored chunk.
+# In the JSON of a stored chunk, a tag tells them apart.
 Result = Found | Failure
 
 
 class CachedName(msgspec.Struct, frozen=True):
-    """A number's name, and when it expires, in seconds of `time.time`."""
+    """A number's name, and when it expires, in epoch seconds."""
 
     name: str
     fresh_until: float
 
 
 class Attempt(msgspec.Struct, rename={"ordinal": "attempt"}):
-    """One HTTP request for a number's name, or for the list of all, whose number is None.
+    """One HTTP request for a number's name, or for the list of all Pokémon, which has no number.
 
-    `ordinal` is 1 for the number's first request. Times are in milliseconds since the fetch began.
-    `ready_ms` is when the request began to wait for the window, or for a retry, when the attempt
-    before it ended. `first_byte_ms` is when the program saw the response begin, None if it saw
-    none. `bytes` counts the decompressed body, but an error's body as received.
+    `ordinal` is 1 for the first request. Times are in milliseconds since the fetch began.
+    `ready_ms` is when a first request began to wait for the window, or when the attempt before a
+    retry ended. `first_byte_ms` is when the program saw the response begin, or None if it saw no
+    response. `bytes` is the size of the body: decompressed, but as received for an error.
     """
 
     number: int | None
@@ -155,8 +158,8 @@ class Attempt(msgspec.Struct, rename={"ordinal": "attempt"}):
 class Fetched(msgspec.Struct, frozen=True):
     """The result for every number, in the order requested, and every HTTP request.
 
-    `cached` counts the results from the cache. `stale` counts the expired names among the results:
-    PokeAPI returned no newer ones. `listed` counts the names from the list of all.
+    `cached` counts the results from the cache. `stale` counts the expired names, which are used
+    when PokeAPI returns no newer ones. `listed` counts the names from the list of all Pokémon.
     """
 
     results: Sequence[Result]
@@ -204,12 +207,12 @@ def _shown(given: object) -> str:
 def _to_json(given: object) -> str:
     try:
         return json.dumps(given)
-    except RecursionError:  # a message's JSON can be nested just less deeply than json.loads allows
+    except RecursionError:  # json.loads accepts slightly deeper nesting than json.dumps
         return "JSON nested too deeply"
 
 
 def _printable(text: str) -> str:
-    """Return the text, escaped if it has control characters or lone surrogates."""
+    """Return the text, escaped if it contains control characters or lone surrogates."""
     if text.isprintable():
         return text
     return repr(text)[1:-1]

@@ -1,6 +1,6 @@
-"""Range expressions: numbers and ascending ranges, separated by commas: `1-151,10001-10010`.
+"""Range expressions: numbers and ascending ranges, separated by commas, as in `1-151,10001-10010`.
 
-Numbers keep the order in which they are written. Repeats are dropped, but count towards the limit.
+The numbers keep their order. Repeats are dropped, but count towards the limit.
 """
 
 import re
@@ -16,7 +16,7 @@ _MAX_SHOWN = 40
 
 
 def parse_range(expression: str, max_numbers: int) -> tuple[int, ...]:
-    """Return the numbers of an expression, each of them once.
+    """Return the numbers in an expression, each of them once.
 
     Raises:
         ValueError: The expression is malformed or has too many numbers. The message says how to
@@ -36,7 +36,7 @@ def parse_range(expression: str, max_numbers: int) -> tuple[int, ...]:
 
 
 def format_range(numbers: Sequence[int]) -> str:
-    """Return the expression for at least one number, in the order given."""
+    """Return the expression for one or more numbers, in the order given."""
     parts = []
     first = numbers[0]
     last = first

@@ -1,4 +1,4 @@
-"""The result of a request: the names, the failures and how long it all took."""
+"""The result of a request: the names, the failures, and how long everything took."""
 
 import math
 from collections import Counter
@@ -11,12 +11,13 @@ from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
 
 
 class Report:
-    """The report of one request. Times are in milliseconds, sizes in bytes of decompressed bodies.
+    """The report of one request. Times are in milliseconds, sizes in bytes.
 
     `names` and `failures` are in the order requested. `retryable` lists the failures that a later
-    fetch may fix. `cut_off` says whether the time ran out before all names were there. `request_ms`
-    is how long each HTTP request took. The percentiles in `timing` are None if no HTTP request was
-    needed. `summary` is the report without names, and with the failures counted by reason.
+    fetch may fix. `cut_off` says whether time ran out before every number had a result.
+    `request_ms` is how long each HTTP request took. The percentiles in `timing` are None if no HTTP
+    request was sent. `summary` is the report without the names, and with the number of failures for
+    each reason instead of the failures.
     """
 
     def __init__(self, request: Request, fetched: Fetched) -> None:
@@ -39,11 +40,11 @@ class Report:
 
     @property
     def ms_per_name(self) -> float:
-        """How long each name took. There must be at least one."""
+        """How long each name took on average. There must be at least one name."""
         return self.fetched.total_ms / len(self.names)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as callers receive it; every HTTP request only if they ask for it."""
+        """Return the report as callers receive it, with the HTTP requests if `trace` is set."""
         report = {
             "range": self.request.range,
             "strategy": self.request.strategy,
@@ -59,9 +60,9 @@ class Report:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The report of a job, and the error if the report is missing or not good enough.
+    """The report of a job, and its error if the report is missing, incomplete or not stored.
 
-    `key` is where the report is stored, None if it is not.
+    `key` is where the report or the refusal is stored, None if nothing is stored.
     """
 
     report: Report | None = None
@@ -72,8 +73,8 @@ class Outcome(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """How one strategy did in a race.
 
-    `speedup` is how many times faster a name came than by `sync`: None where `sync` did not race,
-    or one of the two got no name. It is a lower bound where only `sync` ran out of time.
+    `speedup` is `sync`'s time per name divided by this strategy's. It is None if `sync` did not
+    race, or if either strategy got no names. It is a lower bound if only `sync` ran out of time.
     """
 
     report: Report
@@ -82,7 +83,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def standings(reports: Sequence[Report]) -> list[Standing]:
-    """Return how each strategy did."""
+    """Return how each strategy did, in the order of the reports."""
     for baseline in reports:
         if baseline.request.strategy == "sync":
             return [compare(report, baseline) for report in reports]
@@ -90,7 +91,7 @@ def standings(reports: Sequence[Report]) -> list[Standing]:
 
 
 def compare(report: Report, baseline: Report) -> Standing:
-    """Return how a report does beside another one of the same range."""
+    """Compare a report with the baseline, which is a report of the same range."""
     if not report.names or not baseline.names:
         return Standing(report)
     speedup = baseline.ms_per_name / report.ms_per_name
@@ -98,7 +99,7 @@ def compare(report: Report, baseline: Report) -> Standing:
 
 
 def race_report(reports: Sequence[Report]) -> dict[str, Any]:
-    """Return the reports of one range by several strategies, each with its speed-up."""
+    """Return the report of a race: the report of each strategy, with its speed-up."""
     entries = []
     for standing in standings(reports):
         report = standing.report
@@ -126,14 +127,14 @@ def _timing(fetched: Fetched, ascending_ms: Sequence[float]) -> dict[str, Any]:
 
 
 def percentile(ascending: Sequence[float], percent: int) -> float | None:
-    """Return the nearest-rank percentile, which is always a value that was measured."""
+    """Return the nearest-rank percentile, rounded, or None if there are no values."""
     if not ascending:
         return None
     return round(nearest_rank(ascending, percent), 1)
 
 
 def nearest_rank(ascending: Sequence[float], percent: int) -> float:
-    """Return the nearest-rank percentile of at least one value."""
+    """Return the nearest-rank percentile of at least one value. It is always one of the values."""
     rank = math.ceil(len(ascending) * percent / 100)
     return ascending[rank - 1]
 

@@ -27,7 +27,7 @@ _URLS = (
 
 
 class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
-    """A mistake in an environment variable. The message names it, its value, and what to set."""
+    """A mistake in an environment variable. The message has its name, its value and what to set."""
 
     def __init__(self, name: str, given: str, allowed: str) -> None:
         super().__init__(f"{name}: got {given!r}, allowed: {allowed}")
@@ -36,8 +36,8 @@ class InvalidSetting(ValueError):  # noqa: N818  like InvalidRequest
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a deployment.
 
-    `names_table` and `results_bucket` are None if they are not set, and `max_requests_per_second`
-    is infinite if there is no limit.
+    `names_table` and `results_bucket` are None if they are not set. Without a limit,
+    `max_requests_per_second` is infinite.
     """
 
     service: str
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Parse the environment variables; those that are absent take their defaults.
+        """Parse the environment variables. Absent ones take their defaults.
 
         Raises:
             InvalidSetting: The value of a variable is not allowed.
@@ -63,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         check_certificates(environment)
         results_bucket = environment.get("RESULTS_BUCKET")
         if "AWS_SAM_LOCAL" in environment:
-            results_bucket = None  # it would be the name in the template, which no bucket has
+            results_bucket = None  # `sam local` sets it to a logical ID, not to a bucket's name
         url = environment.get("POKEAPI_URL", "https://pokeapi.co/api/v2")
         max_numbers = _count(environment, "MAX_NUMBERS", 1500)
         return cls(
@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             max_concurrency=_count(environment, "MAX_CONCURRENCY", 100),
             max_requests_per_second=_rate(environment, "MAX_REQUESTS_PER_SECOND"),
             max_numbers=max_numbers,
-            # 15 s at PokeAPI's 100 ms per request, of the 27 s that a caller by URL leaves.
+            # 150 take 15 s at PokeAPI's 100 ms per request. A request by URL has 27 s.
             max_sequential_numbers=_count(environment, "MAX_SEQUENTIAL_NUMBERS", 150),
             max_body_bytes=_count(environment, "MAX_BODY_BYTES", 4_000_000),
             chunk_numbers=min(_count(environment, "CHUNK_NUMBERS", 500), max_numbers),
@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checked_url(name: str, given: str) -> str:
-    """Return the URL if requests can be sent to it; otherwise raise InvalidSetting."""
+    """Return the URL if requests can be sent to it, or raise InvalidSetting."""
     # Leave out what may be a password or a token.
     shown = "…" if "@" in given else re.sub(r"(?<=[?#]).*", "…", given, flags=re.DOTALL)
     try:
@@ -99,9 +99,9 @@ def checked_url(name: str, given: str) -> str:
 
 
 def check_certificates(environment: Mapping[str, str]) -> None:
-    """Raise InvalidSetting if a variable names certificates that do not exist.
+    """Raise InvalidSetting if a variable names certificates that do not exist or are unreadable.
 
-    pyreqwest reads both variables itself, but is content if it finds certificates by one of them.
+    pyreqwest reads both variables itself, but does not complain if only one of them is wrong.
     """
     given = {name: environment[name] for name in _CERTIFICATES if name in environment}
     for name, value in given.items():

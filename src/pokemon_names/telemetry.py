@@ -1,4 +1,4 @@
-"""The log lines and the metrics of a report."""
+"""The log lines and the metrics of every job."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from pokemon_names.model import Failure, InvalidRequest
 from pokemon_names.report import Outcome, Report, nearest_rank
 
-_MAX_LOGGED = 100  # failed numbers in one line
-_MAX_TEXTS = 50  # failures in one line, up to 3 KB each; CloudWatch truncates lines at 256 KB
-_MAX_VALUES = 100  # of a metric, in one line of the embedded metric format
+_MAX_LOST = 100  # failed numbers in the line of a report
+_MAX_FAILURES = 50  # in one debug line, up to 3 KB each; CloudWatch truncates lines at 256 KB
+_MAX_VALUES = 100  # of one metric in one line, the limit of the embedded metric format
 
-# ASCII, because a caller may send a lone surrogate. It cannot be encoded as UTF-8, and the line
-# would be lost.
+# ASCII, because a caller may send a lone surrogate. UTF-8 cannot encode it, and the line would be
+# lost.
 _to_json = partial(json.dumps, default=str, separators=(",", ":"))
 
 
@@ -33,12 +33,12 @@ class Telemetry:
         return bool(self.logger.get_current_keys()["cold_start"])
 
     def cache_error(self, error: Exception) -> None:
-        """Log and count an error of the cache. It never costs a name."""
+        """Log and count an error of the cache. No such error ever costs a name."""
         self.logger.warning("cache failed", extra={"error": repr(error)})
         self._metrics.add_metric("CacheFaults", MetricUnit.Count, 1)
 
     def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Log the outcome of every job and print the metrics of every report."""
+        """Log the outcome of every job, and print the metrics of every report."""
         for outcome in outcomes:
             if outcome.report:
                 self._log_report(outcome.report, outcome.key)
@@ -55,20 +55,20 @@ class Telemetry:
         self.logger.info("done", extra={"reply": reply})
 
     def _log_report(self, report: Report, key: str | None) -> None:
-        """Log a report and the key under which it is stored."""
-        retryable = report.retryable[:_MAX_LOGGED]
+        """Log the summary of a report, the retryable failures, and the key of a stored report."""
+        retryable = report.retryable[:_MAX_LOST]
         extra = {
             "report": report.summary,
             "lost": [_failure_fields(failure) for failure in retryable],
             **_key_field(key),
         }
         self.logger.info("fetched", extra=extra)
-        for first in range(0, len(report.failures), _MAX_TEXTS):
-            failures = list(map(str, report.failures[first : first + _MAX_TEXTS]))
+        for first in range(0, len(report.failures), _MAX_FAILURES):
+            failures = list(map(str, report.failures[first : first + _MAX_FAILURES]))
             self.logger.debug("failures", extra={"failures": failures})
 
     def _log_error(self, error: Exception, key: str | None) -> None:
-        """Log why a request has no report, or an incomplete one, and count refusals."""
+        """Log the error of a job, and count it if the request was refused."""
         message = "failed"
         if isinstance(error, InvalidRequest):
             message = "invalid request"
@@ -80,8 +80,8 @@ class Telemetry:
     def _measure(self, report: Report, *, is_cold_start: bool) -> None:
         """Print the metrics of a report.
 
-        Only those that an alarm or a widget reads by strategy have that dimension, because
-        CloudWatch charges for every pair of a name and a strategy.
+        Only metrics that an alarm or a widget reads by strategy have that dimension, because
+        CloudWatch charges for each combination of a metric and a strategy.
         """
         timing = report.timing
         self._add_request_times(report)
@@ -99,10 +99,10 @@ class Telemetry:
         self._metrics.flush_metrics()
 
     def _add_request_times(self, report: Report) -> None:
-        """Add how long the requests took, or the percentiles if there are more than a hundred.
+        """Add how long each request took, or the hundred percentiles if there are more requests.
 
-        `add_metric` formats all values of a metric each time. That takes 15 ms in total for 1,025
-        values, and 1 ms for a hundred.
+        Each call of `add_metric` formats all values of the metric again. For 1,025 values that
+        takes 15 ms in total, for a hundred 1 ms.
         """
         ascending_ms = sorted(report.request_ms)
         if len(ascending_ms) > _MAX_VALUES:

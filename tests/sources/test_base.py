@@ -138,7 +138,7 @@ def test_a_reply_is_measured_as_the_runtime_sends_it(reply: dict[str, Any]) -> N
     size = len(json.dumps(reply, ensure_ascii=False).encode())
     check_size(reply, size)
     message = (
-        f"^reply: got '{size} bytes', allowed: at most {size - 1} bytes: ask for fewer numbers"
+        f"^reply: got '{size} bytes', allowed: at most {size - 1} bytes; ask for fewer numbers"
     )
     with pytest.raises(InvalidRequest, match=message):
         check_size(reply, size - 1)

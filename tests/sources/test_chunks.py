@@ -73,7 +73,7 @@ def test_merged_chunks_make_the_report_of_the_whole_range(
         chunk = parse_range(part, 60)
         if index in without_report:
             parts.append((chunk, None))
-            detail = "its chunk left no report"
+            detail = "the results of its chunk are missing"
             results += [Failure(number, "chunk", None, 0, detail) for number in chunk]
             continue
         fetched = fetch_chunk(chunk)

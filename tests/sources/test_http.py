@@ -365,12 +365,12 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/pokemon/151", range="1"),
             400,
-            "range: got '1', allowed: nothing, /pokemon sets it",
+            "range: got '1', allowed: nothing, because /pokemon sets it",
         ),
         (
             http_event("/race", strategy="sync"),
             400,
-            "strategy: got 'sync', allowed: nothing, /race sets it",
+            "strategy: got 'sync', allowed: nothing, because /race sets it",
         ),
         (
             http_event("/race", strategies=""),
@@ -385,7 +385,7 @@ def test_the_links_of_a_race_keep_the_stage(warm: Handle, path: str, base: str) 
         (
             http_event("/race", fresh="true"),
             400,
-            "fresh: got 'true', allowed: nothing, /race sets it",
+            "fresh: got 'true', allowed: nothing, because /race sets it",
         ),
     ],
 )

@@ -73,8 +73,8 @@ def test_a_line_with_retryable_failures_raises(
 @pytest.mark.parametrize(
     ("content", "allowed"),
     [
-        (b" " * 1_000_001, "at most 100 lines of 1000000 bytes together"),
-        ("x\n" * 101, "at most 100 lines of 1000000 bytes together"),
+        (b" " * 1_000_001, "at most 100 lines and 1000000 bytes in all"),
+        ("x\n" * 101, "at most 100 lines and 1000000 bytes in all"),
         ('{"range": "1-1500"}\n' * 11, "at most 15000 numbers in all lines"),
     ],
 )

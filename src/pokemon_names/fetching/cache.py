@@ -1,12 +1,13 @@
-"""Known names, in this environment's memory and perhaps in a table that all environments share.
+"""Known names, in this environment's memory and optionally in a table that all environments share.
 
-A name stays fresh for as long as the cache is told. An expired name is kept, in case PokeAPI fails.
-A table that fails, is slow or holds malformed items never makes a fetch fail. Writes cost the most,
-so a name that has not changed is written again only after a seventh of its time.
+A name stays fresh for a fixed time. An expired name is kept in case PokeAPI fails. A table that
+fails, is slow or holds malformed items never makes a fetch fail. Writes cost the most, so an
+unchanged name is written again only after a seventh of its time.
 
-Numbers that do not exist are remembered separately, and only in memory, because there is no end of
-them: for a seventh of the time if they are not in the list of all Pokémon, and for at most five
-minutes if only a 404 says so, because a 404 can be wrong.
+Numbers that do not exist are remembered separately, and only in memory, because there is no limit
+to them. A number that is not in the list of all Pokémon is remembered for a seventh of a name's
+time. If only a 404 says that it does not exist, it is remembered for at most five minutes, because
+a 404 can be wrong.
 """
 
 import asyncio
@@ -21,8 +22,8 @@ from pokemon_names.model import CachedName, Failure, Found, Result
 MAX_IN_MEMORY = 4096
 MAX_ABSENT = 4096
 ABSENT_SECONDS = 300.0  # at most, if only a 404 says that a number does not exist
-TABLE_TIMEOUT = 1.0  # seconds for each call of the table, however large the range is
-TABLE_PAUSE = 30.0  # seconds without calls, after one that failed or timed out
+TABLE_TIMEOUT = 1.0  # seconds for each call of the table, regardless of the size of the range
+TABLE_PAUSE = 30.0  # seconds without calls after one that failed or timed out
 
 Names = dict[int, CachedName]
 OnError = Callable[[Exception], None]
@@ -32,13 +33,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Table(Protocol):
-    """A table behind the memory. Its methods block, and report items they cannot read or write."""
+    """A table of names. Its methods block, and report items that they cannot read or write."""
 
     def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
-        """Return the names that the table has for these numbers."""
+        """Return the names of these numbers that are in the table, fresh or expired."""
 
     def save(self, names: Names, on_error: OnError) -> None:
-        """Write names."""
+        """Write the names to the table."""
 
 
 class Cache:
@@ -60,7 +61,7 @@ class Cache:
         self._on_error = on_error
         self._clock = clock
         self._memory: dict[int, CachedName] = {}
-        self._absent: dict[int, float] = {}  # number: until when it is remembered
+        self._absent: dict[int, float] = {}  # until when each number is remembered
         self._paused_until = 0.0
         # Not asyncio's own pool: asyncio.run waits for its threads, so a table that hangs would
         # delay the reply.
@@ -69,7 +70,12 @@ class Cache:
     async def load(
         self, numbers: Sequence[int], deadline: float
     ) -> tuple[dict[int, Result], dict[int, Result]]:
-        """Return the fresh results and the expired names."""
+        """Return the fresh results and the expired names.
+
+        Args:
+            numbers: The numbers to look up.
+            deadline: The latest time to wait for the table, in seconds of `time.monotonic`.
+        """
         now = self._clock()
         if self._table:
             await self._load_from(self._table, numbers, now, deadline)
@@ -117,7 +123,7 @@ class Cache:
     async def _load_from(
         self, table: Table, numbers: Sequence[int], now: float, deadline: float
     ) -> None:
-        """Copy to memory what the table has for those numbers that are not fresh."""
+        """For numbers without a fresh result in memory, copy the names from the table."""
         wanted = []
         for number in numbers:
             cached = self._memory.get(number)
@@ -140,7 +146,7 @@ class Cache:
         return before.fresh_until < cached.fresh_until - self._seconds / 7
 
     def _remember(self, number: int, cached: CachedName) -> None:
-        self._memory.pop(number, None)  # inserted again, it is the newest
+        self._memory.pop(number, None)  # inserting it again makes it the newest
         self._memory[number] = cached
 
     def _forget_oldest(self) -> None:
@@ -152,7 +158,7 @@ class Cache:
     async def _call(
         self, method: Callable[[_Argument, OnError], _Answer], argument: _Argument, seconds: float
     ) -> _Answer | None:
-        """Return the result of a table's method, or None if the table is paused, slow or fails."""
+        """Call a method of the table. Return None if the table is paused, is slow or fails."""
         if seconds <= 0 or monotonic() < self._paused_until:
             return None
         errors: list[Exception] = []
@@ -160,7 +166,7 @@ class Cache:
         calling = loop.run_in_executor(self._thread, method, argument, errors.append)
         try:
             answer = await asyncio.wait_for(calling, min(seconds, TABLE_TIMEOUT))
-        except Exception as error:  # noqa: BLE001  whatever it is, PokeAPI still has the names
+        except Exception as error:  # noqa: BLE001  whatever it is, PokeAPI has the names as well
             had_little_time = isinstance(error, TimeoutError) and seconds < TABLE_TIMEOUT
             if not had_little_time:
                 self._paused_until = monotonic() + TABLE_PAUSE

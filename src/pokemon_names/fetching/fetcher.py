@@ -1,11 +1,12 @@
 """From a number to its result: one attempt after another, until the number is settled.
 
-A successful attempt settles its number. After a failed one, the number tries again (policy.py says
-when, and how often), waits for the list of all Pokémon, or is settled as a failure. The list is a
-download like any other, with attempts of its own. Numbers that wait for it send no requests in the
-meantime, and once it has arrived it settles every number that has failed.
+A successful attempt settles its number. After a failed one, the number is tried again (policy.py
+says when, and how often), waits for the list of all Pokémon, or is settled as a failure. The list
+is a download like any other, with its own attempts. Numbers that wait for it are not requested in
+the meantime. Once it has arrived, it settles every number that has failed or fails later.
 
-A fetch also ends when the rest is no longer worth waiting for; see `Fetcher.seconds_left`.
+A fetch can end before all numbers are settled: when the others are no longer worth waiting for. See
+`Fetcher.seconds_left`.
 """
 
 import asyncio
@@ -23,8 +24,8 @@ from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.errors import GetError
 from pokemon_names.model import Attempt, Failure, Found, Reason, Result
 
-CHECK_SECONDS = 0.1  # between two checks whether a fetch is still worth waiting for
-FREEZE_SECONDS = 2.0  # between two checks: only a frozen environment takes that long
+CHECK_SECONDS = 0.1  # between checks of whether a fetch is still worth waiting for
+FREEZE_SECONDS = 2.0  # a longer gap between checks means that the environment was frozen
 MIN_TIMEOUT = 0.001  # seconds for a request
 CANCEL_AGAIN = 0.05  # seconds; pyreqwest loses a cancellation that coincides with a response
 
@@ -40,12 +41,14 @@ Get = Callable[[str, Decode[Any], float | None], Awaitable[Answer[Any]]]
 class Download(msgspec.Struct, eq=False):
     """Something to fetch: a number's name, or the list of all Pokémon, which has no number.
 
-    It is `settled` once it has a body or there will be no further attempt, and it `waits` while the
-    list is to decide. `paths` are the spellings of its path worth trying, and `path` is the last
-    one tried. `requests` counts its attempts, `unreadable` its unreadable bodies, and
-    `disconnected` the connections that ended during an attempt. It `lags` when the list would be
-    faster. Times are in seconds of the loop's clock; `ready_ms` is that of an Attempt. Only its
-    Fetcher changes it.
+    It is `settled` once it has a body or will not be attempted again, and it `waits` until the list
+    decides about it. `position` is its place among the numbers. `paths` are the spellings of its
+    path that are still worth trying, and `path` is the last one tried. `requests` counts its
+    attempts, `unreadable` the unreadable bodies that are its own fault, and `disconnected` the
+    attempts during which the connection ended. It `lags` if its attempt was cancelled because the
+    list would be faster. `ready_ms` is that of its next Attempt; all other times are in seconds of
+    the loop's clock. `task` is the task that can be cancelled to end its attempt, if it has one.
+    Only its Fetcher changes it.
     """
 
     number: int | None
@@ -72,11 +75,11 @@ class Fetcher:
     """The downloads of one fetch, and the record of every attempt.
 
     It owns its downloads and the retries that they share. `at_once` is how many downloads the
-    strategy attempts together, and `listed` counts the names taken from the list. `started` and
-    `deadline` are in seconds of the loop's clock.
+    strategy attempts at the same time, and `listed` counts the names taken from the list.
+    `started` and `deadline` are in seconds of the loop's clock.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917  all that a fetch is given
+    def __init__(  # noqa: PLR0913, PLR0917  what one fetch needs
         self,
         numbers: Sequence[int],
         clients: Clients,
@@ -114,9 +117,9 @@ class Fetcher:
         self._list_settled = asyncio.Event()
 
     async def run(self, running: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine until it is done or no longer worth waiting for; raise what it raises.
+        """Run a coroutine until it ends or the fetch is no longer worth waiting for.
 
-        No task of the fetch is left afterwards.
+        Errors of the coroutine are raised. No task of the fetch is left running afterwards.
         """
         task = asyncio.create_task(running)
         while not task.done() and (seconds := self.seconds_left()) > 0:
@@ -144,11 +147,11 @@ class Fetcher:
                 else:
                     await self.request(download)
         except Exception:
-            self._settle(download)  # nobody may wait for it any more
+            self._settle(download)  # so that nothing goes on waiting for it
             raise
 
     async def request(self, download: Download, *, in_thread: bool = False) -> None:
-        """Send one request, as soon as it is due and the window admits it.
+        """Send one request as soon as it is due and the window admits it.
 
         Args:
             download: What to fetch.
@@ -167,7 +170,7 @@ class Fetcher:
             self._window.release()
 
     def look_up_all(self) -> None:
-        """Leave every number to the list of all Pokémon."""
+        """Let every number wait for the list of all Pokémon."""
         for download in self.numbers:
             download.waits = True
         self._list_wanted.set()
@@ -175,7 +178,7 @@ class Fetcher:
             self._go_on_without_list()
 
     def next_downloads(self) -> list[Download]:
-        """Return what to attempt next: numbers, slow ones last, then the list if it is wanted."""
+        """Return what to attempt next: the numbers, slow ones last, then the list if wanted."""
         downloads = [
             download for download in self.numbers if not download.settled and not download.waits
         ]
@@ -185,31 +188,34 @@ class Fetcher:
         return downloads
 
     def wants_list(self) -> bool:
-        """Whether to attempt the list before any other number."""
+        """Whether to attempt the list now, before the next number."""
         is_wanted = self._list_wanted.is_set() and not self.list.settled
         is_due = self.list.retry_at <= self._loop.time() and not self.is_slow(self.list)
         return is_wanted and is_due
 
     def is_slow(self, download: Download) -> bool:
-        """Whether attempting a download now may hold up the others for long."""
+        """Whether attempting a download now could delay the others for a long time."""
         if download.error is None:
             return False
         is_far_off = download.retry_at > self._loop.time() + self.policy.max_delay
         return is_far_off or download.error.reason == "timeout"
 
     def elapsed_ms(self, at: float | None = None) -> float:
-        """Return the milliseconds from the start of the fetch until a time, by default now."""
+        """Return the milliseconds from the start of the fetch to a given time, by default now."""
         if at is None:
             at = self._loop.time()
         return (at - self._started) * 1000
 
     def seconds_left(self) -> float:
-        """Return how much longer the fetch is worth waiting for, as things stand.
+        """Return for how many seconds the fetch is still worth waiting for, as things stand.
 
-        The deadline ends every fetch. Silence ends it earlier, when nothing but service errors has
-        arrived for some time, or no body could be read. Once every number has been sent, the last
-        few are stragglers, and the fetch also ends if none of them is settled for some time. But if
-        PokeAPI has promised a time with Retry-After before that, the fetch waits for it.
+        The deadline ends every fetch. What else ends it depends on what is left:
+
+        - Only stragglers (few numbers, all of them sent): no result for `straggler_timeout`.
+        - More, and bodies are unreadable: no readable body for `unreadable_timeout`.
+        - More: nothing but silence and service errors for `silence_timeout`.
+
+        If Retry-After has promised a time after that, the fetch waits for the promise.
         """
         policy = self.policy
         woke_at = self._note_freeze()
@@ -223,7 +229,7 @@ class Fetcher:
         return min(self._deadline, ends_at) - self._loop.time()
 
     def results(self) -> list[Result]:
-        """Return the result of each number: its name, or the reason why it has none."""
+        """Return the result of each number: its name, or a failure that says why it has none."""
         return list(map(self._result, self._numbers, self.numbers))
 
     def _result(self, number: int, download: Download) -> Result:
@@ -265,7 +271,7 @@ class Fetcher:
         self._receive(download, answer)
 
     def _receive(self, download: Download, answer: Answer[Any]) -> None:
-        if download.settled:  # by the list, and the cancellation of this request was lost
+        if download.settled:  # the list settled it, but the cancellation of this request was lost
             return
         if answer.error is None:
             self._succeeded(download, answer.body)
@@ -275,7 +281,7 @@ class Fetcher:
             self._failed(download, answer.error)
 
     async def _send_recorded(self, download: Download, get: Get) -> Answer[Any]:
-        """Send one request and record the attempt, even if it is cancelled."""
+        """Send one request, and record the attempt even if it is cancelled."""
         download.path = download.paths[download.requests % len(download.paths)]
         download.requests += 1
         attempt = Attempt(
@@ -305,7 +311,7 @@ class Fetcher:
         return answer
 
     def _store(self, download: Download, attempt: Attempt, requests: int) -> None:
-        """Record an attempt once for each request that GetError counts."""
+        """Record an attempt as many times as GetError counts it."""
         if requests > 0:
             self.attempts.append(attempt)
         for extra in range(1, requests):
@@ -328,9 +334,9 @@ class Fetcher:
             self._shared_retries += 1
 
     def _failed(self, download: Download, error: GetError) -> None:
-        """Note what an error means for all numbers, and decide how its own download goes on."""
+        """Note what an error means for all numbers, and decide what its own download does next."""
         if download is self.list and error.reason == "not_found":
-            error = msgspec.structs.replace(error, reason="bad_status")  # the list is not a number
+            error = msgspec.structs.replace(error, reason="bad_status")  # not a number's 404
         download.failed_at = self._loop.time()
         download.disconnected += error.kind == "disconnected"
         if error.kind == "unreadable":
@@ -376,8 +382,8 @@ class Fetcher:
             if self.list.body is not None and download.error:
                 self._settle_by_list([download])
                 return
-            most = (self.policy.own_retries + 1) * max(1, error.requests)
-            is_hopeless = is_over or error.reason == "timeout" or download.requests >= most
+            max_attempts = (self.policy.own_retries + 1) * max(1, error.requests)
+            is_hopeless = is_over or error.reason == "timeout" or download.requests >= max_attempts
             download.waits = is_hopeless and not self.list.settled
             if download.waits:
                 self._list_wanted.set()
@@ -391,7 +397,7 @@ class Fetcher:
     def _delay(
         self, download: Download, error: GetError, meaning: Meaning, *, is_over: bool
     ) -> float | None:
-        """Return the seconds until the next attempt, or None if there is to be none."""
+        """Return the seconds until the next attempt, or None if there will be none."""
         policy = self.policy
         own_attempts = policy.own_retries + 1
         if download is self.list:
@@ -400,7 +406,7 @@ class Fetcher:
             is_outage = is_nothing_read and not is_over
             if download.requests >= own_attempts and not is_outage:
                 return None
-        elif is_over:  # the list could not help, but the other spelling of the path may
+        elif is_over:  # the list cannot help, but the other spelling of the path may
             has_another = error.kind == "final" and bool(download.paths)
             return 0.0 if has_another and self._spend() else None
         if meaning.retry in {"at once", "in smaller company"}:
@@ -413,10 +419,10 @@ class Fetcher:
         return self._promised(download, error.retry_after)
 
     def _promised(self, download: Download, retry_after: float) -> float:
-        """Return the delay that Retry-After asks for, unless it would end after the deadline."""
+        """Return the delay that Retry-After asks for, or a short one if it exceeds the deadline."""
         until = download.failed_at + retry_after
         if until > self._deadline:
-            return jittered(self.policy.max_delay)  # it may be exaggerated; a retry finds out
+            return jittered(self.policy.max_delay)  # it may be too long; a retry finds out
         silent_at = self._window.answered_at + self.policy.silence_timeout
         if download.failed_at <= silent_at:
             self._promised_until = max(self._promised_until, until + self.policy.promise_timeout)
@@ -430,7 +436,7 @@ class Fetcher:
         return True
 
     def _settle(self, download: Download) -> None:
-        """Mark a download as settled, wake up whatever waits for it, and end its task."""
+        """Mark a download as settled, wake up whatever is waiting for it, and end its task."""
         if download.settled:
             return
         download.settled = True
@@ -462,7 +468,7 @@ class Fetcher:
             self._settle(download)
 
     def _go_on_without_list(self) -> None:
-        """Decide how the waiting numbers go on, now that there will be no list."""
+        """Decide what the waiting numbers do, now that there will be no list."""
         for download in self.numbers:
             if download.waits and download.error is None:
                 download.error = self.list.error
@@ -480,13 +486,13 @@ class Fetcher:
         return self.list.retry_at > self._loop.time() + self.policy.max_delay
 
     def _try_other_spellings(self) -> None:
-        """Let numbers whose own error is final try again while the list is late or fails."""
+        """While the list is late or fails, try the other path of numbers whose error is final."""
         for download in self.numbers:
             is_final = download.error is not None and download.error.kind == "final"
             if download.waits and is_final and download.paths and self._spend():
                 download.waits = False
                 download.retry_at = 0.0
-        self._list_settled.set()  # wakes them up
+        self._list_settled.set()  # wakes up their tasks
         self._list_settled.clear()
 
     def _end_all(self, error: GetError) -> None:
@@ -503,7 +509,7 @@ class Fetcher:
                 download.task.cancel()
 
     def _lag_limit(self) -> float:
-        """Return how long a request may take before the list would be faster."""
+        """Return how long a request may take before the list is faster."""
         has_list = not self.list.settled or self.list.body is not None
         if not (has_list and self._window.slowest):
             return math.inf
@@ -521,7 +527,7 @@ class Fetcher:
         return max(seconds, MIN_TIMEOUT)
 
     def _meaning(self, download: Download, error: GetError) -> Meaning:
-        """Return what an error means. Errors that affect all numbers are the service's."""
+        """Return what an error means. An error that affects all numbers counts as the service's."""
         if error.kind == "unreadable":
             if self._is_nothing_readable(download):
                 return MEANINGS["service"]
@@ -532,28 +538,29 @@ class Fetcher:
         return MEANINGS[error.kind]
 
     def _is_nothing_readable(self, download: Download) -> bool:
-        """Whether no body at all can be read at the moment, not only this number's."""
+        """Whether no body can be read at the moment, neither this number's nor any other."""
         is_recent = self._loop.time() - self._read_at < self.policy.unreadable_timeout
         is_shared = len(self._garbled) > 1 or self._read_at == self._started
         return is_recent and is_shared and self._read_at <= download.sent_at
 
     def _lags(self, download: Download) -> bool:
-        """Whether a request has taken so long that the list would be faster."""
+        """Whether a request has taken so long that the list is faster."""
         return self._loop.time() - download.sent_at >= self._lag_limit()
 
     def _rank(self, download: Download) -> int:
-        """Return the rank in the queue: the list, unsent numbers, retries, suspects.
+        """Return the rank in the queue: first the list, then unsent numbers, retries and suspects.
 
-        A suspect is a number during whose attempts a connection ended.
+        A number is a suspect if its connection ended during an attempt, because it may be the
+        cause.
         """
         if download is self.list:
             return -1
         return (RETRY if download.requests else FIRST) + download.disconnected
 
     def _company(self, download: Download) -> int:
-        """Return how many requests may be in flight together with this one, itself included.
+        """Return how many requests may be in flight together, including this one.
 
-        Each connection that ended during an attempt halves the number.
+        Each attempt during which the connection ended halves the number.
         """
         if download.disconnected == 0:
             return self.policy.concurrency
@@ -563,13 +570,13 @@ class Fetcher:
         return self.at_once >> download.disconnected == 0
 
     def _has_only_stragglers(self) -> bool:
-        most = max(1, int(len(self.numbers) * self.policy.straggler_share))
-        if self._left > most or self._left == len(self.numbers):
+        max_stragglers = max(1, int(len(self.numbers) * self.policy.straggler_share))
+        if self._left > max_stragglers or self._left == len(self.numbers):
             return False
         return all(download.requests for download in self.numbers if not download.settled)
 
     def _note_freeze(self) -> float:
-        """Return the time from which silence counts: the start, or the end of the last freeze."""
+        """Note when a freeze has ended. Return the end of the last one, or the fetch's start."""
         now = self._loop.time()
         if now - self._checked_at > FREEZE_SECONDS:
             self._woke_at = now

@@ -1,8 +1,8 @@
 """The strategies: four ways to fetch the same names, from one at a time to all at once.
 
-gather      all requests at once: the total time is roughly that of the longest request
+gather      all requests at once, in roughly the time of the longest one
 sequential  one request after another, each awaited
-sync        the same with a blocking client, in a thread
+sync        the same, but with a blocking client in a thread
 index       a single request, for the list of all Pokémon
 """
 
@@ -16,13 +16,13 @@ from pokemon_names.fetching.window import Window
 from pokemon_names.http.client import Clients
 from pokemon_names.model import Failure, Fetched, Request, Result
 
-MAX_IN_A_ROW = 3  # attempts at one number before it is the next one's turn
+MAX_IN_A_ROW = 3  # attempts at one number, before it is the turn of the next
 
 Results = dict[int, Result]
 
 
 async def run(strategy: str, fetcher: Fetcher) -> None:
-    """Fetch all numbers with a strategy; raise an unforeseen error once all are settled."""
+    """Fetch all numbers with a strategy. Unforeseen errors are raised once all are settled."""
     match strategy:
         case "gather":
             fetcher.at_once = min(fetcher.policy.concurrency, len(fetcher.numbers))
@@ -43,7 +43,7 @@ async def run(strategy: str, fetcher: Fetcher) -> None:
 
 
 def one_at_a_time(fetcher: Fetcher) -> Iterator[Download]:
-    """Yield the next download to attempt, slow ones last, until all are settled."""
+    """Yield the download to attempt next, slow ones last, until all are settled."""
     while downloads := fetcher.next_downloads():
         for download in downloads:
             for _ in range(MAX_IN_A_ROW):
@@ -69,9 +69,10 @@ async def fetch(  # noqa: PLR0913, PLR0917  the request, what outlives it, and i
     Args:
         request: The numbers, and the strategy to fetch them with.
         clients: The httpx clients.
-        cache: The names known already.
+        cache: The results that are known already.
         window: The limit on requests in flight, which several fetches may share.
-        deadline: The latest time to return, in seconds of `time.monotonic`.
+        deadline: The latest time to return, in seconds of `time.monotonic`, which is also the
+            clock of the event loop.
         policy: The limits and delays.
     """
     loop = asyncio.get_running_loop()

@@ -2,8 +2,8 @@
 
     at first                       the window is as wide as the policy allows
     a service error                narrows it, down to a single request
-    any other response             widens it, at once to half of its last good width
-    the end of a connection        counts as one error; until a response, requests go alone
+    any other response             widens it, at once to at least half of its last good width
+    the end of a connection        counts as one error; until a response, requests go one by one
     an error of a lone request     pauses all requests
 
 The window stays wide as long as fewer than four in nine requests fail, and settles at the width
@@ -11,12 +11,13 @@ that a rate limiter lets through. In one round trip it narrows by half at most. 
 requests through in every round trip, so the window never falls below half of its good width. In an
 outage it falls far below, and the first response makes it wide again.
 
-While the window is narrow, requests go in random order, because those at the front may all be
-failing ones. While even lone requests fail, retries mix with first requests, because the numbers
-not sent yet may all be failing ones. After the end of a connection a lone request goes ahead: its
-response shows that the new connection is alive, and how many requests the server allows on it.
+While the window is narrow, requests go in random order, because the first in the queue may be the
+ones that always fail. While even lone requests fail, retries mix with first requests, because the
+numbers not sent yet may be the ones that always fail. After the end of a connection, a lone request
+goes ahead: its response shows that the new connection works, and how many requests the server
+allows on it.
 
-`make simulate` shows the effect in all kinds of weather.
+`make simulate` shows the effect under all conditions.
 """
 
 import asyncio
@@ -35,11 +36,11 @@ _Turn = tuple[int, int, int, int, asyncio.Future[None]]
 
 
 class Window:
-    """A semaphore for the requests of the running event loop, as wide as PokeAPI can bear.
+    """A semaphore for the requests in the running event loop, as wide as PokeAPI can handle.
 
-    It owns the queue of requests and the count of those in flight. `answered_at` is when PokeAPI
-    last sent a response other than a service error, and `slowest` is how long the slowest of these
-    responses took. Times are in seconds of the loop's clock.
+    It owns the queue of requests and the count of those in flight. `answered_at` is when a request
+    was last answered by anything but a service error, or when the window was made. `slowest` is how
+    long the slowest such answer took. Times are in seconds of the loop's clock.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -67,17 +68,17 @@ class Window:
         """Wait until a request may be sent.
 
         Args:
-            rank: Requests of a lower rank go first.
+            rank: Requests with a lower rank go first.
             position: Within a rank, requests with a lower position in their own fetch go first, so
-                that no fetch has to wait for the whole of another one.
-            max_in_flight: How many requests may be in flight, this one included.
+                that no fetch has to wait until another one is done.
+            max_in_flight: How many requests may be in flight, including this one.
         """
         if not (self._in_flight or self._waiting) and self._may_send():
             self._in_flight += 1
             return
         turn = self._loop.create_future()
         insort(self._waiting, (rank, position, next(self._arrivals), max_in_flight, turn))
-        if not self._is_due:  # admit only when everything that starts together is waiting
+        if not self._is_due:  # admit only after all that start together have queued up
             self._is_due = True
             self._loop.call_soon(self._admit)
         try:
@@ -93,7 +94,7 @@ class Window:
         self._admit()
 
     def answered(self, sent_at: float) -> None:
-        """Note a response, other than a service error, to a request sent at this time."""
+        """Note that a request sent at this time was answered by anything but a service error."""
         self.answered_at = self._loop.time()
         self.slowest = max(self.slowest, self.answered_at - sent_at)
         wider = self._width + min(1.0, self._width * self._policy.wider_share)
@@ -118,7 +119,7 @@ class Window:
             self._pause = min(2 * self._pause, self._policy.max_pause)
 
     def disconnected(self, sent_at: float) -> None:
-        """Note that a request's connection ended. Of all requests on it, only the first counts."""
+        """Note that a request's connection ended. Only the first of all requests on it counts."""
         if sent_at >= self._disconnected_at:
             self._disconnected_at = self._loop.time()
             self.failed(sent_at)
@@ -146,7 +147,7 @@ class Window:
             del self._waiting[index]
 
     def _next(self) -> int:
-        """Return the index of the request whose turn it is."""
+        """Return the index of the next request in the queue."""
         if self._limit == self._policy.concurrency and not self.is_down:
             return 0
         rank = self._waiting[0][0]
@@ -155,7 +156,10 @@ class Window:
         return _random.randrange(bisect_left(self._waiting, (rank + 1,)))
 
     def _may_send(self) -> bool:
-        """Whether no pause holds requests back. If one does, look again when it is over."""
+        """Whether a request may be sent now. If not, try again once it may.
+
+        Each True counts as a request sent, for the maximum rate.
+        """
         now = self._loop.time()
         until = max(self._paused_until, self._paced_until)
         if now >= until:

@@ -1,4 +1,4 @@
-"""Decompression of response bodies: gzip only, and never more than a limit."""
+"""Decompression of response bodies: only gzip, and only up to a limit."""
 
 import zlib
 from contextlib import suppress
@@ -8,8 +8,8 @@ from deflate import DeflateError, gzip_decompress
 
 from pokemon_names.http.errors import TooLargeError
 
-_MAX_MEMBERS = 16  # in a gzip stream; each one costs a copy of everything after it
-_MAX_CODINGS = 4  # a gzip stream can be made to decompress to itself
+_MAX_MEMBERS = 16  # in a gzip stream; each member costs a copy of everything after it
+_MAX_CODINGS = 4  # because a gzip stream can be made that decompresses to itself
 _GZIP_CODINGS = {"gzip", "x-gzip"}  # case-insensitive (RFC 9110, 8.4.1)
 _NO_CODINGS = {"identity", ""}
 _MEMBER = b"\x1f\x8b\x08"  # the first bytes of every member of a gzip stream
@@ -43,21 +43,25 @@ def decompress(body: bytes | bytearray, codings: str, limit: int) -> bytes | byt
 
 
 def _decompress_gzip(body: bytes | bytearray, limit: int) -> bytes | bytearray:
-    """Return the content, decompressed by libdeflate if possible, in a fifth of zlib's time.
+    """Return the content. If possible, libdeflate decompresses it, in a fifth of zlib's time.
 
-    libdeflate needs to know the size of the content. The last four bytes of a gzip stream hold the
-    size of its last member, which is the size of the content only if there is no other member.
+    libdeflate has to know the size of the content. The last four bytes of a gzip stream hold the
+    size of its last member. This is the size of the content only if there is no other member.
     """
     size = int.from_bytes(body[-4:], "little")
     has_one_member = body.find(_MEMBER, 1) == -1
     if has_one_member and 0 < size <= limit:
-        with suppress(DeflateError):  # zlib reports what is wrong
+        with suppress(DeflateError):  # zlib then says what is wrong
             return gzip_decompress(body, size)
     return _decompress_members(body, limit)
 
 
 def _decompress_members(body: bytes | bytearray, limit: int) -> bytearray:
-    """Return the content of all members (RFC 1952, 2.2), cut off one byte after the limit."""
+    """Return the content of all members (RFC 1952, 2.2), cut off one byte after the limit.
+
+    Raises:
+        httpx.DecodingError: The stream is corrupt, is truncated or has too many members.
+    """
     content = bytearray()
     for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP_WBITS)

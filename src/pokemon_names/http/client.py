@@ -19,7 +19,7 @@ from pokemon_names.http.transport import BlockingTransport, Transport
 
 USER_AGENT = f"pokemon-names/{__version__}"
 
-_MAX_REQUESTS = 4096  # kept, so that later calls for the same numbers need not build them again
+_MAX_REQUESTS = 4096  # kept, so that later calls for the same paths need not build them again
 _DEFAULT_LIMITS = Limits()
 
 _Body = TypeVar("_Body")
@@ -30,8 +30,7 @@ class Answer(msgspec.Struct, Generic[_Body]):
     """The result of one GET: a body or an error.
 
     `begun_at` is when the response began, in seconds of `time.monotonic`, or None if there was no
-    response. `bytes` is the size of the body: decompressed if it was read, as received if the
-    response is an error.
+    response. `bytes` is the size of the body: decompressed, but as received for an error.
     """
 
     body: _Body | None = None
@@ -41,9 +40,9 @@ class Answer(msgspec.Struct, Generic[_Body]):
 
 
 class Clients:
-    """The async client, and the blocking one for the strategy `sync`.
+    """An async client, and a blocking one for the strategy `sync`.
 
-    Both are made once and used for as long as the process lives.
+    Each is made only once, and serves every invocation for as long as the process lives.
     """
 
     def __init__(
@@ -63,12 +62,12 @@ class Clients:
         """Send one GET request and return its result.
 
         Args:
-            path: Relative to the base URL.
-            decode: Turns the bytes of a JSON body into the result's body, or raises an exception.
-            seconds: How long the request may take; None leaves that to the limits.
+            path: The path, relative to the base URL.
+            decode: Turns the bytes of a JSON body into the answer's body, or raises an exception.
+            seconds: How long the request may take. If it is None, the limits decide.
         """
         answer: Answer[_Body] = Answer()
-        parts: list[bytes] = []  # a hundred growing buffers would fragment the memory
+        parts: list[bytes] = []  # a hundred growing buffers would fragment memory
         size = 0
         try:
             response = await self._async.send(self._request(path, seconds), stream=True)
@@ -90,7 +89,7 @@ class Clients:
     def get_blocking(
         self, path: str, decode: Decode[_Body], seconds: float | None = None
     ) -> Answer[_Body]:
-        """Do the same as `get`, with the blocking client."""
+        """Do the same as `get` with the blocking client."""
         answer: Answer[_Body] = Answer()
         parts: list[bytes] = []
         size = 0
@@ -111,9 +110,9 @@ class Clients:
         return answer
 
     async def warm_up(self, path: str, seconds: float, *, blocking: bool) -> None:
-        """Open the connection of one of the clients by sending a request, for at most `seconds`.
+        """Open a connection by sending a request with one of the clients, for at most `seconds`.
 
-        Errors are ignored, because the requests that follow will meet them too.
+        Errors are ignored, because later requests run into them as well.
         """
         if blocking:
             await asyncio.to_thread(self.get_blocking, path, bytes, seconds)
@@ -123,7 +122,7 @@ class Clients:
     def _read(
         self, answer: Answer[_Body], response: httpx.Response, raw: bytes, decode: Decode[_Body]
     ) -> None:
-        """Set the body or the error of an answer; raise httpx.DecodingError."""
+        """Set the body or the error of an answer, or raise httpx.DecodingError."""
         coding = response.headers.get("Content-Encoding", "")
         if not response.is_success:
             answer.bytes = len(raw)
@@ -148,8 +147,8 @@ class Clients:
         return self._build_request(path, seconds)
 
     def _build_request(self, path: str, seconds: float | None = None) -> httpx.Request:
-        # pyreqwest has one timeout for a whole request. The transport sums up httpx's four, so it
-        # is enough to set one of them; without any, the transport's limits apply.
+        # pyreqwest has one timeout for a whole request. The transport adds up httpx's four, so
+        # setting one of them is enough. If none is set, the transport's limits apply.
         timeout = httpx.Timeout(None, read=seconds)
         request = self._async.build_request("GET", f"{self._base_url}/{path}", timeout=timeout)
         request.headers = self._headers  # shared, which saves a megabyte in the stored requests
@@ -159,7 +158,7 @@ class Clients:
     def _blocking(self) -> httpx.Client:
         """The blocking client.
 
-        It is made on first use, because every client reads the trusted certificates again.
+        It is made when it is first used, because every client reads the trusted certificates again.
         """
         return httpx.Client(transport=BlockingTransport(self.limits))
 

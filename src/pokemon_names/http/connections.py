@@ -1,20 +1,20 @@
 """Which client sends the next request to an origin, and when a new client replaces it.
 
-There are three kinds of client, by the versions of HTTP that they speak:
+There are three kinds of clients, for different versions of HTTP:
 
-    client     over TLS                                                   without TLS
-    HTTP/2     at first: all requests share one connection
-    any        once the server turns out not to speak HTTP/2              always
-    HTTP/1.1   once the server answers over HTTP/2 that it requires HTTP/1.1
+    client     used over TLS                                                used without TLS
+    HTTP/2     at first: all requests share one connection                  never
+    any        once the server turns out not to speak HTTP/2                always
+    HTTP/1.1   once the server says over HTTP/2 that it requires HTTP/1.1   never
 
-Why not start with a client that speaks both versions? It learns only from a handshake that requests
-can share a connection, so it opens 100 connections for the first 100 requests. A client that speaks
-only HTTP/2 opens one. If the server does not speak HTTP/2, finding out costs one connection, or
-three if the server just closes them. The first client returns as soon as a response arrives over
-HTTP/2, or the server refuses HTTP/1.1 as well.
+Why not start with a client that speaks both versions? It does not know that requests can share a
+connection until a handshake is over, so it opens 100 connections for the first 100 requests. A
+client that speaks only HTTP/2 opens one. If the server does not speak HTTP/2, finding out costs one
+connection, or three if the server just closes them. An HTTP/2 client is used again as soon as a
+response arrives over HTTP/2, or the server refuses HTTP/1.1 as well.
 
-A connection can also fall silent: it goes on answering pings, and nothing else. When a request on
-such a connection times out or is cancelled, a new client of the same kind takes over.
+A connection can also fall silent: it still answers pings, but nothing else. When a request on such
+a connection times out or is cancelled, a new client of the same kind takes over.
 """
 
 from collections.abc import Callable
@@ -37,18 +37,18 @@ Version = Literal["HTTP/2", "any", "HTTP/1.1"]
 Origin = tuple[str, bytes, int | None]
 
 MAX_ENDS = 3  # connections in a row that end without an explanation
-# A server that has never responded may end every TLS handshake for this many seconds, as one that
-# is starting up does. After that, no connection is expected to work.
+# A server that has never responded may end every TLS handshake for this many seconds, because it
+# may be starting up. After that, no connection is expected to work.
 HANDSHAKE_SECONDS = 2.0
-SILENCE = 0.5  # seconds without a response, after which a connection counts as silent
+SILENCE = 0.5  # seconds without a response after which a connection counts as silent
 
-# With HTTP/2's default of 64 KB, which all bodies in flight share, every 64 KB would cost a round
-# trip.
+# By default, all bodies in flight on an HTTP/2 connection share a window of 64 KB, so every 64 KB
+# would cost a round trip.
 _STREAM_WINDOW = 1024 * 1024
 _CONNECTION_WINDOW = 16 * _STREAM_WINDOW
 _HEADERS = 256 * 1024  # bytes per response; real servers send 20 KB, and hyper's default is 16 KB
 
-# For each client, the one to try next when the server does not speak its version of HTTP, and the
+# For each kind of client, the kind to try if the server does not speak its version of HTTP, and the
 # messages that say so. They come from TLS, or from parsing a response in another version.
 _NO_HTTP2 = ("NoApplicationProtocol", "frame with invalid size")
 _OTHER_VERSIONS: dict[Version, tuple[Version, tuple[str, ...]]] = {
@@ -57,7 +57,7 @@ _OTHER_VERSIONS: dict[Version, tuple[Version, tuple[str, ...]]] = {
     "HTTP/1.1": ("HTTP/2", ("NoApplicationProtocol", "invalid HTTP version parsed")),
 }
 _ONLY_HTTP1 = "requires HTTP/1.1"
-_FRAME = "error received"  # in a frame, so the server does speak HTTP/2
+_FRAME = "error received"  # in an HTTP/2 frame, so the server does speak HTTP/2
 
 _Client = TypeVar("_Client")
 
@@ -65,13 +65,13 @@ _Client = TypeVar("_Client")
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The timeouts of a client, in seconds.
 
-    Only a ping can tell a slow server from a connection that the network has forgotten. It is sent
-    when requests are in flight and nothing has arrived from the server for `ping_interval`.
+    Only pings can distinguish a slow server from a connection that the network has forgotten. A
+    ping is sent if requests are in flight and the server has sent nothing for `ping_interval`.
     """
 
     connect_timeout: float = 3.0  # all requests wait for the same connection
     read_timeout: float = 5.0  # between two reads
-    total_timeout: float = 10.0  # until the end of the body, in case it only trickles in
+    total_timeout: float = 10.0  # until the end of the body, because a body can trickle in
     ping_interval: float = 1.0
     ping_timeout: float = 1.0
 
@@ -80,9 +80,9 @@ class Pool(msgspec.Struct, Generic[_Client]):
     """A client and its connections to one origin. Only Connections changes it.
 
     `heard_at` is when a response last began or ended, and `was_heard` whether the origin has ever
-    responded. `ended_at` is when a connection last ended, `ends` how many have ended since the last
-    response, and `ending_since` when the first of them did. Times are in seconds of
-    `time.monotonic`.
+    responded. `ended_at` is when a connection last ended or could not be opened, `ends` how often
+    that has happened since the last response, and `ending_since` when it first did. Times are in
+    seconds of `time.monotonic`.
     """
 
     origin: Origin
@@ -101,9 +101,9 @@ class Pool(msgspec.Struct, Generic[_Client]):
 
 
 class Connections(Generic[_Client]):
-    """The current pool of each origin, which sends the next request.
+    """The pool that sends the next request, for each origin.
 
-    It owns the pools. A pool that has been replaced lives until its last request ends.
+    It owns the pools. A replaced pool lives until its last request ends.
     """
 
     def __init__(self, make_builder: Callable[[], Any], limits: Limits) -> None:
@@ -116,12 +116,12 @@ class Connections(Generic[_Client]):
         return Exchange(self, self.newest((url.scheme, url.raw_host, url.port)))
 
     def newest(self, origin: Origin) -> Pool[_Client]:
-        """Return the pool that sends the next request to an origin."""
+        """Return the pool that sends the next request to an origin. Make it if there is none."""
         pool = self._pools.get(origin)
         return pool or self._add(origin, "HTTP/2" if origin[0] == "https" else "any")
 
     def heard(self, pool: Pool[_Client], version: str | None = None) -> None:
-        """Note that a response has begun, in this version of HTTP, or that it has ended."""
+        """Note that a response has begun, in the given version of HTTP, or has ended."""
         pool.heard_at = monotonic()
         pool.ends = 0
         pool.was_heard = True
@@ -131,7 +131,7 @@ class Connections(Generic[_Client]):
     def failed(
         self, pool: Pool[_Client], error: Exception, *, heard_at: float, has_begun: bool
     ) -> httpx.RequestError:
-        """Return a request's error as an exception of httpx, and replace its pool if necessary.
+        """Return a request's error as an httpx exception, and replace its pool if necessary.
 
         Args:
             pool: The pool that sent the request.
@@ -174,7 +174,7 @@ class Connections(Generic[_Client]):
             self._replace(pool, pool.version)
 
     def _replace(self, pool: Pool[_Client], version: Version) -> None:
-        """Put a new pool in the place of this one, unless that has already happened."""
+        """Replace this pool with a new one, unless that has already happened."""
         if self.newest(pool.origin) is pool:
             self._add(pool.origin, version).was_heard = pool.was_heard
 
@@ -185,7 +185,7 @@ class Connections(Generic[_Client]):
 
 
 class Exchange(Generic[_Client]):
-    """One request and the pool that sends it, which may be replaced in the meantime."""
+    """One request and the pool that sends it, even if the pool is replaced in the meantime."""
 
     def __init__(self, connections: Connections[_Client], pool: Pool[_Client]) -> None:
         self.client = pool.client
@@ -195,7 +195,7 @@ class Exchange(Generic[_Client]):
         self._has_begun = False
 
     def heard(self, version: str | None = None) -> None:
-        """Note that the response has begun, in this version of HTTP, or that it has ended."""
+        """Note that the response has begun, in the given version of HTTP, or has ended."""
         self._has_begun = True
         self._connections.heard(self._pool, version)
         self._heard_at = self._pool.heard_at
@@ -206,13 +206,13 @@ class Exchange(Generic[_Client]):
             self._connections.silent(self._pool)
 
     def may_be_repeated(self, failure: httpx.RequestError) -> bool:
-        """Whether the server refused only this version of HTTP, and another one comes next."""
+        """Whether the server refused only this version of HTTP, and the next client has another."""
         version = self._pool.version
         is_refused = isinstance(failure, UnprocessedError) and version != "HTTP/1.1"
         return is_refused and self._connections.newest(self._pool.origin).version != version
 
     def failed(self, error: Exception) -> httpx.RequestError:
-        """Return an error of the client as an exception of httpx."""
+        """Return an error of the client as an httpx exception."""
         return self._connections.failed(
             self._pool, error, heard_at=self._heard_at, has_begun=self._has_begun
         )

@@ -1,17 +1,17 @@
-"""What the network did, sorted into kinds of error: one tree, one table.
+"""What can go wrong with a request, sorted into kinds.
 
-pyreqwest's errors become httpx's exceptions. Each of those has a kind, and so has each status;
-policy.py says what a kind means.
+pyreqwest's errors are turned into httpx's exceptions. Each of these has a kind, and so does each
+status. policy.py says what each kind means.
 
     httpx's exception           kind          reason       what happened
     TimeoutException            service       timeout      no connection, response or body in time
     NetworkError                service       unreachable  no connection, or it ended
     ├── UnusableError           fatal         unreachable  no connection can work, now or later
-    ├── EndedError              disconnected  unreachable  it ended, and every request on it failed
+    ├── EndedError              disconnected  unreachable  it ended, with every request on it
     ├── UnprocessedError        unprocessed   unreachable  the server never processed the request
     └── RefusedError            refused       unreachable  the server refused this one request
     RemoteProtocolError         service       bad_body     the body broke off
-    DecodingError               unreadable    bad_body     the response or its body makes no sense
+    DecodingError, any other    unreadable    bad_body     the response or its body makes no sense
     └── TooLargeError           final         bad_body     the body is larger than allowed
 
     status                      kind          reason
@@ -39,19 +39,19 @@ _MAX_DETAIL = 200
 
 
 class UnusableError(httpx.NetworkError):
-    """No connection can work, because of a certificate, TLS itself or a proxy's password."""
+    """No connection can work, because of a certificate, TLS or a proxy's password."""
 
 
 class EndedError(httpx.NetworkError):
-    """The connection ended, and every request on it failed."""
+    """A connection that requests shared has ended, and every request on it failed."""
 
 
 class UnprocessedError(httpx.NetworkError):
-    """The server never processed the request: it did not arrive, or the server says so."""
+    """The server never processed the request: it never arrived, or the server says so."""
 
 
 class RefusedError(httpx.NetworkError):
-    """The server refused the request, and also the two retries that pyreqwest makes."""
+    """The server refused the request, and also the two retries that pyreqwest sent."""
 
 
 class TooLargeError(httpx.DecodingError):
@@ -61,10 +61,10 @@ class TooLargeError(httpx.DecodingError):
 class GetError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a GET returned no body.
 
-    It is a value, because a stored exception would keep its traceback alive, and with it the body.
-    `retry_after` is in seconds, or None if the server named no time. `requests` is how many
-    attempts it counts as: none if the server never processed the request, and three if it refused
-    it, because pyreqwest sends two retries of its own.
+    It is a value, because a stored exception would keep its traceback, and thereby the body, in
+    memory. `retry_after` is in seconds, or None if the server named no time. `requests` is how many
+    attempts the request counts as: none if the server never processed it, and three if the server
+    refused it, because pyreqwest sends two retries of its own.
     """
 
     kind: Kind
@@ -80,7 +80,7 @@ class GetError(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.status} {self.detail}"
 
 
-# The first class in an exception's method resolution order that is listed here decides.
+# The first class in an exception's method resolution order that is in this table decides.
 _KINDS: dict[type, tuple[Kind, Reason]] = {
     httpx.TimeoutException: ("service", "timeout"),
     httpx.NetworkError: ("service", "unreachable"),
@@ -102,9 +102,9 @@ _TUNNEL = "tunnel error: "
 _PROXY = "the proxy in HTTPS_PROXY or ALL_PROXY failed: "
 _NO_CLOSE_NOTIFY = "without sending TLS close_notify"
 
-# pyreqwest has no types for these errors. Only the innermost message tells them apart.
+# pyreqwest has no types for these errors: only the innermost message distinguishes them.
 _SIGNS: dict[str, type[httpx.RequestError]] = {
-    # the connection that the request was waiting for was not established
+    # the connection that the request was waiting for could not be opened
     "request was canceled": UnprocessedError,
     # the connection ended before it was the request's turn
     "dropped the dispatch task": UnprocessedError,
@@ -115,7 +115,7 @@ _SIGNS: dict[str, type[httpx.RequestError]] = {
     "stream error": httpx.ReadError,
 }
 
-# The messages that mean that no connection can work, and what to do about each.
+# The messages that mean that no connection can work, and the remedies.
 _REMEDIES = {
     "proxy authorization required": "put a user name and a password into its URL",
     "CaUsedAsEndEntity": "the server needs a certificate other than the authority's own",
@@ -142,10 +142,10 @@ _REMEDIES = {
 _AFTER_HANDSHAKE = "CertificateRequired"
 
 
-def from_pyreqwest(  # noqa: C901, PLR0911  a branch for each row
+def from_pyreqwest(  # noqa: C901, PLR0911  one branch for each case
     error: Exception, *, has_begun: bool, is_shared: bool, is_new: bool
 ) -> httpx.RequestError:
-    """Return an error of a pyreqwest client as an exception of httpx.
+    """Return an error of a pyreqwest client as an httpx exception.
 
     Args:
         error: The exception that the client raised.
@@ -162,7 +162,7 @@ def from_pyreqwest(  # noqa: C901, PLR0911  a branch for each row
         return EndedError(_NO_PONG)
     if isinstance(error, RequestTimeoutError):
         return httpx.ConnectTimeout(message) if is_connecting else httpx.ReadTimeout(message)
-    if "stream error detected" in message:  # on this side: the response violates HTTP/2
+    if "stream error detected" in message:  # detected by this side: the response violates HTTP/2
         return httpx.DecodingError(message)
     if has_begun:
         if is_shared and "stream error" not in message:
@@ -184,27 +184,27 @@ def is_unannounced_end(error: Exception) -> bool:
 
 
 def unusable(message: str) -> UnusableError | None:
-    """Return an error with its remedy if the message means that no connection can work."""
+    """Return an error with a remedy if the message means that no connection can work."""
     for sign, remedy in _REMEDIES.items():
         if sign in message:
             # Leave out the time of the check, which differs from one request to the next.
             problem = message.partition("; ")[0].partition(": verification time")[0]
             advice = remedy
-            if message.startswith(_PROXY):  # the proxy is the server of this connection
+            if message.startswith(_PROXY):  # here the server is the proxy
                 advice = remedy.replace("the server", "it").replace("POKEAPI_URL", "its URL")
             return UnusableError(f"{problem}; {advice}")
     return None
 
 
 def from_exception(error: httpx.RequestError) -> GetError:
-    """Return the error for an exception of the client."""
+    """Return the error for an httpx exception."""
     kind, reason = next(_KINDS[type_] for type_ in type(error).__mro__ if type_ in _KINDS)
     requests = _REQUESTS.get(kind, 1)
     return GetError(kind=kind, reason=reason, detail=_in_a_line(str(error)), requests=requests)
 
 
 def from_status(response: httpx.Response, text: str) -> GetError:
-    """Return the error for a response other than 2xx, with the text of its body."""
+    """Return the error for a response other than 2xx. `text` is its body."""
     status = response.status_code
     kind: Kind = "final"
     if status in _RETRIED or (response.is_server_error and status not in _NOT_RETRIED):
@@ -219,7 +219,7 @@ def from_status(response: httpx.Response, text: str) -> GetError:
 
 
 def _causes(error: DetailedPyreqwestError) -> list[str]:
-    """Return the messages of an error and its causes, innermost last."""
+    """Return the messages of an error's causes, the innermost last, or else its own message."""
     causes = [cause["message"] for cause in error.details["causes"] or []] or [error.message]
     causes[-1] = causes[-1].partition(": https://")[0]  # leave out the link to a manual
     if any(cause.startswith(_TUNNEL) for cause in causes):
@@ -237,13 +237,13 @@ def _in_a_line(text: str) -> str:
 
 
 def _no_connection(message: str) -> httpx.RequestError:
-    if HANDSHAKE_ENDED in message:  # may be temporary; connections.py decides when it is not
+    if HANDSHAKE_ENDED in message:  # may be temporary; connections.py decides whether it is
         return httpx.ConnectError(message)
     return unusable(message) or httpx.ConnectError(message)
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Return the seconds of a Retry-After header, which may hold a date (RFC 9110, 10.2.3)."""
+    """Return a Retry-After header in seconds. It may be a date (RFC 9110, 10.2.3)."""
     if retry_after.isdecimal():
         return float(retry_after)
     try:

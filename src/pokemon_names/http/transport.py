@@ -1,16 +1,17 @@
-"""Transports for httpx over pyreqwest, async and blocking.
+"""Transports for httpx that send requests with pyreqwest, async and blocking.
 
 They work with any `httpx.AsyncClient` or `httpx.Client`. A global client can serve one
 `asyncio.run` after another, because pyreqwest's connections outlive the event loop. With httpx's
 own transport, most later runs fail with `RuntimeError: Event loop is closed`.
 
-Over TLS, all requests to a host share one HTTP/2 connection, opened by a single handshake. Without
-TLS, or if the server does not speak HTTP/2, each request in flight has its own connection.
+Over TLS, all requests to an origin share one HTTP/2 connection, opened with a single handshake.
+Without TLS, or if the server does not speak HTTP/2, each request in flight has its own connection.
 
-There are two differences from httpx's own transports. pyreqwest has one timeout for a whole
-request, which is the sum of httpx's four. And the client's arguments `verify`, `cert`, `http2`,
-`limits` and `proxy` configure only httpx's own transports. These trust the authorities in
-SSL_CERT_FILE or, without it, the system's.
+There are two differences from httpx's own transports. First, pyreqwest has one timeout for a whole
+request; it is the sum of httpx's four. Second, the client's arguments `verify`, `cert`, `http2`,
+`limits` and `proxy` have no effect, because they configure only httpx's own transports. The
+transports in this module trust the authorities in SSL_CERT_FILE and SSL_CERT_DIR or, if neither is
+set, the system's.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from pyreqwest.response import BaseResponse, Response, SyncResponse
 from pokemon_names.http.connections import Connections, Exchange, Limits
 from pokemon_names.http.errors import is_unannounced_end
 
-# With more, a response would seem to begin only after its first 64 KB, and most bodies have 7 KB.
+# With more, a response would seem to begin only after its first 64 KB. Most bodies have 7 KB.
 _READ_AHEAD = 0
 _PART = 65_536  # bytes of a body to read at a time
 
@@ -44,7 +45,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._connections: Connections[Client] = Connections(ClientBuilder, limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response to a request, its body unread; raise httpx.RequestError."""
+        """Return the response with its body unread, or raise httpx.RequestError."""
         exchange = self._connections.exchange(request.url)
         try:
             builder = exchange.client.request(request.method, str(request.url))
@@ -72,7 +73,7 @@ class BlockingTransport(httpx.BaseTransport):
         self._connections: Connections[SyncClient] = Connections(SyncClientBuilder, limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the response to a request, its body unread; raise httpx.RequestError."""
+        """Return the response with its body unread, or raise httpx.RequestError."""
         exchange = self._connections.exchange(request.url)
         try:
             builder = exchange.client.request(request.method, str(request.url))
@@ -91,7 +92,7 @@ class BlockingTransport(httpx.BaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of a response, in parts as they arrive."""
+    """The body of a response, passed on in parts as they arrive."""
 
     def __init__(
         self, response: Response, sending: StreamRequest, exchange: Exchange[Client]
@@ -114,13 +115,13 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._sending.__aexit__(None, None, None)
-        # httpx's response is a reference cycle: what this object holds on to would stay in memory
-        # until the garbage collector runs.
+        # httpx's response is in a reference cycle, so whatever this object refers to would stay in
+        # memory until the garbage collector runs.
         del self._read, self._sending
 
 
 class _BlockingBody(httpx.SyncByteStream):
-    """The same for a blocking response."""
+    """The body of a blocking response."""
 
     def __init__(
         self, response: SyncResponse, sending: SyncStreamRequest, exchange: Exchange[SyncClient]
@@ -165,15 +166,15 @@ def _prepare(builder: _Builder, request: httpx.Request) -> _Builder:
 
 
 def _is_in_memory(request: httpx.Request) -> bool:
-    """Whether the whole body of a request is in memory; otherwise it can be sent only once."""
+    """Whether the body of a request is in memory. Otherwise it can be sent only once."""
     return isinstance(request.stream, httpx.ByteStream)
 
 
 def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], int]:
-    """Return a function that reads the next part of a body, and the size of all parts but the last.
+    """Return a function that reads the next part of a body, and the size of a full part.
 
-    A body of unknown length may be a stream of events, so its parts have any size: each of them is
-    passed on at once.
+    A part that is not full is the last one. A body of unknown length may be a stream of events, so
+    each part is passed on as soon as it arrives, and every part counts as full.
     """
     if "Content-Length" in response.headers:
         return partial(reader.read, _PART), _PART
@@ -183,7 +184,7 @@ def _reading(response: BaseResponse, reader: Any) -> tuple[Callable[[], Any], in
 def _ends_with_connection(response: BaseResponse) -> bool:
     """Whether a body ends only when its connection does (RFC 9112, 6.3).
 
-    Many servers then omit TLS's close_notify, and clients that use OpenSSL do not insist on it.
+    Many servers then omit TLS's close_notify, and clients that use OpenSSL accept that.
     """
     has_length = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
     return not has_length and response.version.startswith("HTTP/1")
@@ -201,7 +202,7 @@ def _to_httpx(
 def _headers(response: BaseResponse) -> list[tuple[str, str]]:
     try:
         return list(response.headers.items())
-    except ValueError:  # a header may have bytes above 0x7F, which pyreqwest cannot decode
+    except ValueError:  # pyreqwest cannot decode header values with bytes above 0x7F
         headers = []
         for name in set(response.headers):
             with suppress(ValueError):

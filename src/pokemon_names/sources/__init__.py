@@ -1,8 +1,8 @@
 """AWS events in, replies out.
 
-Each source of events is a module whose `read` turns an event into an `Invocation`: jobs, and a
-function that replies with their outcomes. A source may import `report`, `views`, `model`, `ranges`,
-`settings` and the bucket of `stores`.
+Each source of events has a function, `read` or `read_…`, that turns an event into an `Invocation`:
+jobs, and a function that turns their outcomes into the reply. A source may import `report`,
+`views`, `model`, `ranges`, `settings` and the bucket in `stores`.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from pokemon_names.stores.s3 import Bucket
 
 
 def detect(event: Any, settings: Settings, bucket: Bucket | None) -> Invocation:
-    """Return the invocation that an event stands for; only its shape decides which source reads it.
+    """Return the invocation for an event. The event's shape decides which source reads it.
 
-    An event that no source recognizes is a direct call: from the Lambda API, `sam local invoke`, or
-    somebody's state machine. Lambda's record of a failed event stands for that event. A source's
-    module is imported when its first event arrives.
+    An event that no source recognizes is a direct call from the Lambda API, `sam local invoke` or a
+    caller's own state machine. If the event is Lambda's record of a failed invocation, the event
+    inside it is read. Each source's module is imported when its first event arrives.
     """
     event = unwrapped(event)
     invocation: Invocation | None = None

@@ -1,4 +1,4 @@
-"""What every source makes of an event: jobs, and a function that replies with their outcomes."""
+"""What all sources share: an event's jobs, and the function that makes the reply to it."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import msgspec
 from pokemon_names.model import Failure, InvalidRequest, Request
 from pokemon_names.report import Outcome, Report
 
-MAX_REPLY_BYTES = 6_000_000  # Lambda's limit
+MAX_REPLY_BYTES = 6_000_000  # Lambda's limit for a reply
 
 Event = dict[str, Any]
 Reply = dict[str, Any]
@@ -18,11 +18,11 @@ Shape = TypeVar("Shape")
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One request of an event, or the error that took its place.
+    """One request in an event, or the error that reading it raised.
 
-    If nobody waits for the reply, the job has a `key`: what `contents` makes of the report is
-    stored under it, and so is a refusal. Jobs run side by side. Those with `shares` run one after
-    another, each for its share of the time left.
+    If the job has a `key`, its result is stored under that key: what `contents` returns for the
+    report, or the refusal of a bad request. Jobs run concurrently, unless they have `shares`. Then
+    they run one after another, and the shares divide the time left between them.
     """
 
     request: Request | Exception
@@ -32,12 +32,12 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as its jobs and the function that replies with their outcomes.
+    """An event's jobs, and the function that turns their outcomes into the reply.
 
-    `reply` takes one outcome for each job, in the order of the jobs, and raises what the caller
-    handles. `correlation_id` is the caller's own id, None if it has none. `caller_timeout` is how
-    many seconds the caller waits, infinite if it waits as long as the function runs. `logs_reply`
-    says whether to log the reply of an event without jobs.
+    `reply` takes one outcome for each job, in the order of the jobs, and raises the errors that the
+    caller has to handle. `correlation_id` is the source's own id for the event, None if it has
+    none. `caller_timeout` is how many seconds the caller waits, infinite if it waits until the
+    function ends. `logs_reply` says whether to log the reply to an event without jobs.
     """
 
     jobs: Sequence[Job]
@@ -48,7 +48,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncompleteError(Exception):
-    """Names are missing that a retry may bring. All others are stored."""
+    """Some names are missing, and a retry may find them. The others are stored."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         count = len(failures)
@@ -60,15 +60,15 @@ class IncompleteError(Exception):
 
 
 def convert(event: Any, shape: type[Shape]) -> Shape | None:
-    """Return the event in its shape, None if it does not have it."""
+    """Return the event as a value of the type `shape`, or None if it does not fit."""
     try:
         return msgspec.convert(event, shape)
-    except ValueError:  # msgspec's own, or a key that is not valid Unicode
+    except ValueError:  # msgspec.ValidationError, or a key that is not valid Unicode
         return None
 
 
 def unwrapped(event: Any) -> Any:
-    """Return the event inside Lambda's record of a failed invocation, any other as it is.
+    """Return the event inside Lambda's record of a failed invocation, or any other event as it is.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
@@ -83,15 +83,15 @@ def unwrapped(event: Any) -> Any:
 
 
 def check_size(reply: Reply, max_bytes: int = MAX_REPLY_BYTES) -> None:
-    """Raise InvalidRequest if a reply is larger than its caller can receive."""
+    """Raise InvalidRequest if a reply is larger than the caller can receive."""
     size = len(json.dumps(reply, ensure_ascii=False).encode())  # as Lambda's runtime sends it
     if size > max_bytes:
-        allowed = f"at most {max_bytes:,} bytes: ask for fewer numbers, or without trace"
+        allowed = f"at most {max_bytes:,} bytes; ask for fewer numbers, or leave out trace"
         raise InvalidRequest("reply", f"{size:,} bytes", allowed)
 
 
 def reports_of(outcomes: Sequence[Outcome]) -> list[Report]:
-    """Return the reports; raise the first error."""
+    """Return the reports of all outcomes, or raise the first error."""
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error

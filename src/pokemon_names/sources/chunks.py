@@ -1,4 +1,4 @@
-"""A large range: splitting it into chunks, and merging their results."""
+"""Splitting a large range into chunks, and merging their results."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -20,16 +20,16 @@ StoredChunk = tuple[Sequence[int], Fetched | None]
 
 
 def split(numbers: Sequence[int], count: int) -> list[str]:
-    """Return `count` range expressions. Their sizes differ by at most one number."""
+    """Return the numbers as `count` range expressions. Their sizes differ by at most one number."""
     bounds = [len(numbers) * index // count for index in range(count + 1)]
     return [format_range(numbers[start:end]) for start, end in pairwise(bounds)]
 
 
 def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
-    """Return the results of all chunks, in their order.
+    """Return the results of all chunks, in the order of the chunks.
 
     Args:
-        chunks: Each chunk's numbers and stored results, None if there are none.
+        chunks: The numbers of each chunk, and its stored results or None.
         total_ms: How long all chunks took together.
     """
     results: list[Result] = []
@@ -45,9 +45,9 @@ def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
             stale += fetched.stale
             listed += fetched.listed
         else:
-            results.extend(map(_without_report, numbers))
+            results.extend(map(_without_results, numbers))
     return Fetched(results, attempts, total_ms, cached, stale, listed)
 
 
-def _without_report(number: int) -> Failure:
-    return Failure(number, "chunk", None, attempts=0, detail="its chunk left no report")
+def _without_results(number: int) -> Failure:
+    return Failure(number, "chunk", None, attempts=0, detail="the results of its chunk are missing")

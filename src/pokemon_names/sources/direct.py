@@ -13,7 +13,7 @@ from pokemon_names.sources.base import Event, Invocation, Job, Reply, check_size
 
 
 def read(event: Any, settings: Settings) -> Invocation:
-    """Return the one job that the event's fields ask for."""
+    """Return an invocation with one job, for the request that the event holds."""
     try:
         job = Job(_parse(event, settings.max_numbers))
     except InvalidRequest as error:
@@ -29,7 +29,7 @@ def _parse(event: Any, max_numbers: int) -> Request:
 
 
 def _reply(outcomes: Sequence[Outcome]) -> Reply:
-    """Return the report, or raise: a state machine catches InvalidRequest by its name."""
+    """Return the report, or raise the error. State machines catch InvalidRequest by its name."""
     (report,) = reports_of(outcomes)
     reply = report.as_dict()
     check_size(reply)
@@ -37,7 +37,7 @@ def _reply(outcomes: Sequence[Outcome]) -> Reply:
 
 
 def _check_service(event: Event) -> None:
-    """Raise InvalidRequest for the event of an unsupported service.
+    """Raise InvalidRequest for an event from an unsupported service.
 
     The error names the event's fields but not their values, which may contain a token.
     """
@@ -46,7 +46,7 @@ def _check_service(event: Event) -> None:
         match event["Records"]:
             case [{"eventSource": str(service)}, *_]:
                 given = service
-        raise InvalidRequest("Records", given, "messages of aws:sqs, or one of aws:sns")
+        raise InvalidRequest("Records", given, "messages from aws:sqs, or one from aws:sns")
     if len(event) > 1 and event.keys().isdisjoint(FIELDS):
-        allowed = f"the fields {', '.join(FIELDS)}, or an event of HTTP, SQS, SNS or EventBridge"
+        allowed = f"the fields {', '.join(FIELDS)}, or an HTTP, SQS, SNS or EventBridge event"
         raise InvalidRequest("event", ", ".join(event), allowed)

@@ -1,16 +1,16 @@
-"""HTTP, as API Gateway (HTTP and REST APIs), Function URLs and ALBs hand it to a function.
+"""HTTP requests, from API Gateway (HTTP and REST APIs), Function URLs and ALBs.
 
 GET /pokemon?range=…      the names of a range
 GET /pokemon/{number}     the name of one Pokémon
-GET /race?range=…         every strategy on the same range, one after another, and how many times
-                          as fast as `sync` each was; strategies=gather,sync picks some of them
-GET /race.svg?range=…     the picture of a race
+GET /race?range=…         a race: every strategy fetches the same range, one after another, and is
+                          compared with `sync`; strategies=gather,sync selects some of them
+GET /race.svg?range=…     a race as a picture
 GET /                     the documentation for people
 GET /openapi.yaml         the documentation for programs
 
-HEAD gets what GET gets, without the body. A stage or a base path may precede each path.
+HEAD returns the same as GET, without the body. A stage or a base path may precede each path.
 
-responses.py makes the responses. The shapes of the events:
+responses.py makes the responses. These pages show the shapes of the events:
 https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
 """
@@ -47,11 +47,11 @@ from pokemon_names.sources.responses import Response, UnknownPath, WrongMethod
 _PATHS = "/, /pokemon, /pokemon/{number}, /race, /race.svg, /openapi.yaml"
 _ROUTES = {"pokemon", "race", "race.svg", "openapi.yaml"}
 _METHODS = ("GET", "HEAD")
-# The strategies that fetch one number after another, and their shares of a race's time. Each of the
-# others has one share.
+# The strategies that fetch one number after another, with their shares of the time of a race. Each
+# other strategy has one share.
 _SLOW = {"sequential": 2, "sync": 2}
-CALLER_TIMEOUT = 29.0  # a REST API's; an HTTP API waits for 30 s
-_MAX_ALB_BYTES = 1_000_000  # of a reply
+CALLER_TIMEOUT = 29.0  # seconds that a REST API waits; an HTTP API waits for 30
+_MAX_ALB_BYTES = 1_000_000  # an ALB's limit for a reply
 _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
 
 
@@ -67,10 +67,11 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def route(self) -> list[str]:
-        """The segments of the path from the first of _ROUTES on, none for the root.
+        """The path as segments, without the stage or base path; empty for the root.
 
-        A stage or a base path may precede them. The root is `/`, the stage, or with a custom
-        domain, a base path that ends with a slash.
+        The segments start with the first one that is in _ROUTES. The root is `/`, the stage's path
+        or, with a custom domain, a base path that ends with a slash. For an unknown path, these are
+        all of its segments.
         """
         path = unquote(self.path)
         segments = path.strip("/").split("/")
@@ -88,22 +89,22 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url_path(self) -> str:
-        """The path in the caller's URL. The path in a REST API's event lacks the stage."""
+        """The path in the caller's URL. Unlike `path`, it includes the stage of a REST API."""
         return _texts(self.context).get("path", self.path)
 
     @property
     def accept(self) -> str:
-        """The content types that the caller accepts."""
+        """The Accept header, empty if there is none."""
         return self.headers.get("accept", "")
 
     @property
     def is_race(self) -> bool:
-        """Whether the strategies race."""
+        """Whether the request is for a race."""
         return self.route in (["race"], ["race.svg"])
 
     @property
     def correlation_id(self) -> str | None:
-        """API Gateway's request id, or the part of X-Amzn-Trace-Id that callers cannot set."""
+        """The request id, or for an ALB the root of X-Amzn-Trace-Id, without any other text."""
         request_id = _texts(self.context).get("requestId")
         if request_id:
             return request_id
@@ -112,9 +113,9 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(event: Event, settings: Settings) -> Invocation | None:
-    """Return the invocation of an HTTP request; None for any other event.
+    """Return the invocation for an HTTP request, or None for any other event.
 
-    It has one job, one for each strategy of a race, or none if nothing is fetched.
+    It has one job, or one for each strategy of a race, or none if the response is documentation.
     """
     request = _to_request(event)
     if request is None:
@@ -128,7 +129,7 @@ def read(event: Event, settings: Settings) -> Invocation | None:
         reply=partial(_reply, request),
         correlation_id=request.correlation_id,
         caller_timeout=CALLER_TIMEOUT,
-        logs_reply=False,  # it is a page
+        logs_reply=False,  # it is documentation
     )
 
 
@@ -157,7 +158,7 @@ def _jobs(request: HttpRequest, settings: Settings) -> list[Job]:
 
 
 def _race_jobs(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -> list[Job]:
-    """Return a job for each strategy that races; all have the same range."""
+    """Return a job for each strategy in a race, all with the same range."""
     strategies = _racing(request.query)
     first = _parse(request, {"strategy": strategies[0], "fresh": True, **fixed}, settings)
     racing = [msgspec.structs.replace(first, strategy=strategy) for strategy in strategies]
@@ -166,7 +167,7 @@ def _race_jobs(request: HttpRequest, fixed: Mapping[str, Any], settings: Setting
 
 
 def _racing(query: Mapping[str, str]) -> list[str]:
-    """Return the strategies that race, in the tutorial's order."""
+    """Return the strategies that race, in the order of STRATEGIES."""
     given = query.get("strategies", ",".join(STRATEGIES))
     wanted = {name.strip() for name in given.split(",")}
     if not wanted <= set(STRATEGIES):
@@ -175,11 +176,11 @@ def _racing(query: Mapping[str, str]) -> list[str]:
 
 
 def _parse(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -> Request:
-    """Return what the query asks for, with the fields that the path fixes."""
+    """Parse the query, together with the fields that the path sets."""
     for name in fixed:
         if name in request.query:
             given = request.query[name]
-            raise InvalidRequest(name, given, f"nothing, /{request.route[0]} sets it")
+            raise InvalidRequest(name, given, f"nothing, because /{request.route[0]} sets it")
     fields = {**request.query, **fixed}
     if request.is_race:
         fields.pop("strategies", None)
@@ -190,7 +191,7 @@ def _parse(request: HttpRequest, fixed: Mapping[str, Any], settings: Settings) -
 def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
     """Raise InvalidRequest if the slow strategies cannot fetch that many numbers in time.
 
-    They share the time that the caller waits.
+    In a race, they share the time for which the caller waits.
     """
     slow = [request for request in requests if request.strategy in _SLOW]
     if not slow:
@@ -207,7 +208,7 @@ def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
 
 
 def _reply(request: HttpRequest, outcomes: Sequence[Outcome]) -> Reply:
-    """Return the response in the shape that the caller takes."""
+    """Return the response in the shape that the caller expects."""
     response = _respond(request, outcomes)
     multi_value_headers = request.takes_multi_value_headers
     try:
@@ -245,9 +246,9 @@ def _refuse(request: HttpRequest, error: InvalidRequest) -> Response:
 
 
 def _to_request(event: Event) -> HttpRequest | None:
-    """Return the HTTP request of an event, None if the event is not HTTP."""
+    """Return the HTTP request in an event, or None if there is none."""
     context = event["requestContext"]
-    if not isinstance(context, dict) or event.get("type") == "REQUEST":  # an authorizer's
+    if not isinstance(context, dict) or event.get("type") == "REQUEST":  # for an authorizer
         return None
     if "http" in context:
         return _from_http_api(event, context)
@@ -259,7 +260,7 @@ def _to_request(event: Event) -> HttpRequest | None:
 
 
 def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read payload format 2.0, of an HTTP API or a Function URL."""
+    """Read payload format 2.0, which HTTP APIs and Function URLs send."""
     fields = _texts(event)
     http_fields = _texts(context["http"])
     return HttpRequest(
@@ -273,7 +274,7 @@ def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
 
 
 def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read payload format 1.0, of a REST API."""
+    """Read payload format 1.0, which REST APIs send."""
     fields = _texts(event)
     return HttpRequest(
         method=fields.get("httpMethod", ""),
@@ -286,9 +287,9 @@ def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
 
 
 def _from_alb(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read an ALB's event: like a REST API's, but with a query that is still URL-encoded.
+    """Read an ALB's event. It is like a REST API's, except that the query is still URL-encoded.
 
-    An ALB that sends multi-value headers takes only those in the reply.
+    An ALB that sends multi-value headers accepts only such headers in the reply.
     """
     request = _from_rest_api(event, context)
     query = {}
@@ -311,7 +312,7 @@ def _headers(event: Event) -> dict[str, str]:
 
 
 def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
-    """Return each name's value. A repeated name's values are joined by commas, as in format 2.0."""
+    """Return each name's value. Repeated values are joined with commas, as in format 2.0."""
     joined = _texts(event.get(name))
     multi_values = event.get(multi_value_name)
     if isinstance(multi_values, dict):
@@ -323,7 +324,7 @@ def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
 
 
 def _texts(fields: Any) -> dict[str, str]:
-    """Return the fields that are text. An API sends no others, but an event may hold anything."""
+    """Return the fields that are text. AWS sends no others, but a direct call may hold anything."""
     if not isinstance(fields, dict):
         return {}
     texts = {}

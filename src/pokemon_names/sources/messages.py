@@ -1,11 +1,12 @@
-"""Messages: events of SNS and EventBridge rules. Nobody waits for the reports.
+"""Messages from SNS topics, and events from EventBridge rules. Nobody waits for the reports.
 
-The reports are stored in the bucket. Their keys are made from the messages' own ids, so a second
-delivery replaces the object of the first. An incomplete report is stored, too, and the error makes
-Lambda retry the event before it goes to the queue of failures; the retry finds the names of the
-first attempt in the cache.
+The reports are stored in the bucket. Their keys contain the ids of the messages, so a second
+delivery replaces the object of the first. An incomplete report is also stored, but the function
+then raises an error, so Lambda retries the event and finally sends it to the failure queue. A retry
+finds the names of earlier attempts in the cache.
 
-A bad request succeeds, because no retry can fix it: its refusal is stored in place of the report.
+For a bad request, a refusal is stored in place of the report, and no error is raised, because no
+retry can fix it.
 """
 
 import json
@@ -19,7 +20,7 @@ from pokemon_names.report import Outcome
 from pokemon_names.settings import Settings
 from pokemon_names.sources.base import Invocation, Job, Reply, convert, reports_of
 
-MAX_CHARACTERS = 1_000_000  # of a text that holds requests
+MAX_CHARACTERS = 1_000_000  # in the JSON text of a request
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,100}\Z")]
 
@@ -36,9 +37,9 @@ class _BusEvent(msgspec.Struct, frozen=True, rename="kebab"):
 
 
 def read_sns(event: Any, settings: Settings, name: str | None = None) -> Invocation | None:
-    """Return the job of a topic's message, which is the request; None for any other event.
+    """Return the invocation for a topic's message, or None for any other event.
 
-    The report is stored under the `name`, or else under the message's id.
+    The message is the request. Its report is stored under `name`, or else under the message's id.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
     """
@@ -56,9 +57,9 @@ def read_sns(event: Any, settings: Settings, name: str | None = None) -> Invocat
 
 
 def read_eventbridge(event: Any, settings: Settings, name: str | None = None) -> Invocation | None:
-    """Return the job of an event of a rule or a schedule, whose detail is the request.
+    """Return the invocation for an event from a rule or a schedule, or None for any other event.
 
-    The report is stored under the `name`, or else under the event's id.
+    The event's detail is the request. Its report is stored under `name`, or else the event's id.
 
     https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
     """
@@ -71,10 +72,10 @@ def read_eventbridge(event: Any, settings: Settings, name: str | None = None) ->
 
 
 def reply(outcomes: Sequence[Outcome]) -> Reply:
-    """Return summaries and refusals, which only a success destination sees.
+    """Return summaries and refusals, which only an on-success destination receives.
 
     Raises:
-        IncompleteError, NotStoredError: A retry may bring what is missing.
+        IncompleteError, NotStoredError: Names are missing or not stored; a retry may help.
     """
     refused = []
     others = []
@@ -88,14 +89,14 @@ def reply(outcomes: Sequence[Outcome]) -> Reply:
 
 
 def results_key(name: str) -> str:
-    """Return the key of the report with a name such as `sqs/MESSAGE_ID`."""
+    """Return the key of the report whose name is, for example, `sqs/MESSAGE_ID`."""
     return f"results/{name}.json"
 
 
 def parse_request(field: str, given: Any, max_numbers: int) -> Request | InvalidRequest:
-    """Return the request in a field of an event, or what is wrong with it.
+    """Return the request in a field of an event, or the error that says what is wrong with it.
 
-    The field holds the request itself, its JSON, or the JSON of an SNS notification of it.
+    The field holds the request itself, its JSON, or the JSON of an SNS notification that holds it.
     """
     value = given
     if isinstance(given, str):
@@ -112,7 +113,7 @@ def parse_request(field: str, given: Any, max_numbers: int) -> Request | Invalid
 
 
 def parse_json(text: str) -> Any:
-    """Return the value that the text holds, None if it is not JSON.
+    """Return the value of a JSON text, or None if the text is not JSON or too long.
 
     The text may start with a byte order mark.
     """

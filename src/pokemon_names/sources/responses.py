@@ -1,12 +1,14 @@
-"""HTTP responses: JSON, text or a page, as the Accept header asks. Errors are RFC 9457 problems.
+"""HTTP responses: JSON, text or a page, depending on the Accept header.
 
-200  there is at least one name
-304  the caller already has the names
+Errors are problem details (RFC 9457), or the page of a race if a browser asked for it.
+
+200  the response has at least one name, or is documentation
+304  the caller already has these names
 400  the request is bad
-404  no Pokémon has any of the numbers, or the path does not exist
-405  the path does not take this method
-502  PokeAPI fails
-504  there was no name in time
+404  no Pokémon has any of these numbers, or the path does not exist
+405  the path does not allow this method
+502  PokeAPI returned none of the names
+504  PokeAPI returned none of the names in time
 """
 
 import hashlib
@@ -32,8 +34,8 @@ NAMES_TYPES = (JSON, TEXT)
 RACE_TYPES = (JSON, TEXT, HTML)
 
 _DESCRIPTION = Path(__file__).parents[1] / "views" / "openapi.yaml"
-# For as long as PokeAPI's own. Private, because a shared cache would serve a reply to callers whom
-# the API refuses.
+# As long as PokeAPI's own responses. Private, because a shared cache would serve the response to
+# callers whom the API refuses.
 _CACHEABLE = "private, max-age=86400"
 _QUALITY = re.compile(r";\s*q=([01](?:\.\d{1,3})?)")
 _LATE_REASONS = {"not_found", "timeout", "deadline"}
@@ -52,11 +54,11 @@ class UnknownPath(InvalidRequest):
 
 
 class WrongMethod(InvalidRequest):
-    """The path does not take this method."""
+    """The path does not allow this method."""
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response. `headers` are those that not every response has."""
+    """An HTTP response. `headers` are the headers that only some responses have."""
 
     status: HTTPStatus
     content_type: str
@@ -66,7 +68,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 def to_reply(response: Response, *, multi_value_headers: bool) -> dict[str, Any]:
-    """Return what API Gateway, a Function URL or an ALB takes."""
+    """Return the response as API Gateway, a Function URL or an ALB expects it."""
     content_type = response.content_type
     if content_type in {TEXT, HTML}:
         content_type += "; charset=utf-8"
@@ -109,7 +111,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
 
 
 def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a race. The page's links are relative to the URL's path."""
+    """Return the response for a race. The links of the page are relative to `url_path`."""
     status = _status(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
@@ -144,7 +146,7 @@ def bad_request(error: InvalidRequest) -> Response:
 
 
 def bad_race_request(error: InvalidRequest, query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a bad request for a race: browsers get the page with its form."""
+    """Return the response for a bad race request. Browsers get the page with its form."""
     response = bad_request(error)
     if response.status == HTTPStatus.BAD_REQUEST and negotiate(accept, RACE_TYPES) == HTML:
         return _race_page(response.status, query, str(error), [], url_path)
@@ -152,13 +154,13 @@ def bad_race_request(error: InvalidRequest, query: Query, accept: str, url_path:
 
 
 def description() -> Response:
-    """Return the documentation for programs."""
+    """Return the documentation for programs, in OpenAPI."""
     text = _DESCRIPTION.read_text(encoding="utf-8")
     return Response(HTTPStatus.OK, "application/yaml", text, is_cacheable=True)
 
 
 def documentation(url_path: str) -> Response:
-    """Return the documentation for people. Its links are relative to the URL's path."""
+    """Return the documentation for people. Its links are relative to `url_path`."""
     from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
 
     body = pages.documentation(url_path)
@@ -166,7 +168,7 @@ def documentation(url_path: str) -> Response:
 
 
 def negotiate(accept: str, offered: Sequence[str]) -> str:
-    """Return the content type that an Accept header ranks highest, the first among equals."""
+    """Return the content type that an Accept header ranks highest; the first one wins a tie."""
     ranks: dict[str, float] = {}
     for media_range in accept.lower().split(","):
         quality = _QUALITY.search(media_range)
@@ -187,7 +189,7 @@ def _rank(content_type: str, ranks: Mapping[str, float]) -> float:
 
 
 def _status(reports: Sequence[Report]) -> HTTPStatus:
-    """Return OK if there is at least one name, otherwise the status that says why not."""
+    """Return OK if there is at least one name, otherwise the status that says why there is none."""
     reasons: set[str] = set()
     for report in reports:
         if report.names:
@@ -203,7 +205,7 @@ def _status(reports: Sequence[Report]) -> HTTPStatus:
 def _problem(
     status: HTTPStatus, fields: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an error response as RFC 9457 describes it."""
+    """Return an error response in the format of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
     return Response(status, PROBLEM, json.dumps(body), headers or {})
 
@@ -224,13 +226,13 @@ def _lines(texts: Iterable[str]) -> str:
 
 
 def _entity_tag(content_type: str, names: Sequence[str]) -> str:
-    """Return a weak tag, because reports with the same names differ in their timing."""
+    """Return an entity tag. It is weak, because reports with the same names differ in timing."""
     content = "/".join([content_type, *names])
     digest = hashlib.sha256(content.encode()).hexdigest()
     return f'W/"{digest[:16]}"'
 
 
 def _matches(tag: str, if_none_match: str) -> bool:
-    """Whether the caller has the response already. Tags match weakly (RFC 9110, 13.1.2)."""
+    """Whether the caller already has the response. Tags match weakly (RFC 9110, 13.1.2)."""
     given = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
     return tag.removeprefix("W/") in given or if_none_match.strip() == "*"

@@ -17,8 +17,8 @@ from pokemon_names.stores.s3 import Bucket
 FOLDER = "requests/"
 MAX_BYTES = 1_000_000
 MAX_LINES = 100
-MAX_STEM = 200  # characters of the object's name in a result's key, which has at most 1,024 bytes
-MAX_REQUESTS = 10  # of the largest size, as in a full batch of messages
+MAX_STEM = 200  # characters of the object's name in a report's key, so that it fits in 1,024 bytes
+MAX_REQUESTS = 10  # of the largest size, as many as a full batch of messages has
 
 
 class _Upload(msgspec.Struct, frozen=True):
@@ -31,10 +31,10 @@ class _Upload(msgspec.Struct, frozen=True):
 def read(
     event: Any, settings: Settings, bucket: Bucket | None, name: str | None = None
 ) -> Invocation | None:
-    """Return the jobs of a new object, one for each line; None for any other event.
+    """Return the invocation for a new object, or None for any other event.
 
-    The reports are stored under the `name`, or else under the object's name and entity tag, each
-    with its line number.
+    It has one job per line. Each report is stored under `name` and its line number; by default,
+    `name` consists of the object's name and its entity tag.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
@@ -51,7 +51,8 @@ def read(
         else:
             jobs = _jobs(content, upload.key, name, settings.max_numbers)
     except Exception as error:  # noqa: BLE001  whatever S3 says about this object
-        # Outside the folder, a stored refusal would be a new object, and refused in turn.
+        # For an object outside the folder, no refusal is stored: it would be another such object,
+        # and be refused in turn.
         result_key = messages.results_key(name) if upload.key.startswith(FOLDER) else None
         jobs = [Job(error, result_key)]
     return Invocation(jobs=jobs, reply=reply, correlation_id=upload.id)
@@ -76,13 +77,13 @@ def _name(upload: _Upload) -> str:
 
 
 def _load(upload: _Upload, bucket: Bucket | None) -> bytes | None:
-    """Return the object's content, or one byte more than is allowed.
+    """Return the object's content, cut off one byte after the limit.
 
-    It is None if the object has been deleted or overwritten since the event. An overwritten one has
-    an event of its own.
+    It is None if the object has been deleted or overwritten since the event. A new version has its
+    own event.
     """
     if not upload.key.startswith(FOLDER):
-        raise InvalidRequest("key", upload.key, f"one under {FOLDER}")
+        raise InvalidRequest("key", upload.key, f"a key under {FOLDER}")
     if bucket is None or bucket.name != upload.bucket:
         raise InvalidRequest("bucket", upload.bucket, "only the function's own")
     return bucket.get(upload.key, MAX_BYTES + 1, upload.etag)
@@ -105,12 +106,12 @@ def _jobs(content: bytes, key: str, name: str, max_numbers: int) -> list[Job]:
 
 def _lines(content: bytes, key: str) -> list[tuple[int, str]]:
     """Return the lines that are not blank, with their line numbers."""
-    encoding = json.detect_encoding(content)  # UTF-8, -16 or -32, as json.loads reads bytes
+    encoding = json.detect_encoding(content)  # UTF-8, -16 or -32, as json.loads detects it
     text = content.decode(encoding, errors="replace")
     numbered = enumerate(text.split("\n"), start=1)
     lines = [(number, line) for number, line in numbered if line.strip()]
     if len(content) > MAX_BYTES or len(lines) > MAX_LINES:
-        allowed = f"at most {MAX_LINES} lines of {MAX_BYTES} bytes together"
+        allowed = f"at most {MAX_LINES} lines and {MAX_BYTES} bytes in all"
         raise InvalidRequest("key", key, allowed)
     return lines
 

@@ -1,12 +1,12 @@
 """SQS: each message is a request, or an event that holds requests.
 
-A message may hold another source's event: a queue can be the target of a rule, and the queue of
-failures receives what Lambda, the rules, the schedule and the topic could not deliver. Its reports
-are stored under the message's id, not the event's. Otherwise anyone who may send messages could
-replace what another source has stored.
+A message may hold an event from SNS, EventBridge or S3: a queue can be the target of a rule, and
+the failure queue receives what Lambda, the rules, the schedule and the topic could not deliver. The
+reports are then stored under the message's id, not the event's. Otherwise anyone allowed to send
+messages could replace what another source has stored.
 
-A message fails if its request is bad, or if the source of its event would raise. SQS delivers it
-again, without the rest of its batch, and finally moves it to the dead letters.
+A message fails if its request is bad, or if the event that it holds would fail by itself. SQS
+delivers it again, without the rest of its batch, and finally moves it to the dead-letter queue.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class _Message(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read(event: Event, settings: Settings, bucket: Bucket | None) -> Invocation | None:
-    """Return the jobs of all messages of a queue's batch; None for any other event.
+    """Return the invocation for a batch of messages, or None for any other event.
 
-    Powertools' asynchronous batch processor runs an event loop of its own, so it cannot be used.
+    Powertools' asynchronous batch processor is not used, because it runs its own event loop.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
     """
@@ -46,7 +46,7 @@ def read(event: Event, settings: Settings, bucket: Bucket | None) -> Invocation 
 
 
 def _read_message(message: _Message, settings: Settings, bucket: Bucket | None) -> Invocation:
-    """Return the invocation that a message stands for."""
+    """Return the invocation for one message, or for the event that it holds."""
     body = _parse_body(message.body)
     name = f"sqs/{message.message_id}"
     held = (
@@ -61,14 +61,14 @@ def _read_message(message: _Message, settings: Settings, bucket: Bucket | None) 
 
 
 def _parse_body(body: Any) -> Any:
-    """Return a message's JSON, or its text if it is not JSON."""
+    """Return the value in a message's JSON, or its text if it is not JSON."""
     if isinstance(body, str):
         body = messages.parse_json(body) or body
     return unwrapped(body)
 
 
 def _raise_first(outcomes: Sequence[Outcome]) -> Reply:
-    """Raise the first error: the message is a request itself."""
+    """Raise the error, if any. There is only one outcome, because the message is a request."""
     reports_of(outcomes)
     return {}
 
@@ -82,6 +82,6 @@ def _reply(
     for message_id, invocation in zip(ids, invocations, strict=True):
         try:
             invocation.reply(list(islice(remaining, len(invocation.jobs))))
-        except Exception:  # noqa: BLE001  whatever it is, it is the message's own
+        except Exception:  # noqa: BLE001  whatever it is, only this message fails
             failed.append({"itemIdentifier": message_id})
     return {"batchItemFailures": failed}

@@ -4,9 +4,10 @@
     fetch  a chunk -> its results, stored even if incomplete; a retry replaces them
     merge  chunks.json and the chunks' results -> one report, and whether it has enough names
 
-The chunks are stored under runs/NAME/STARTED/, because the name of an execution may be used again
-after 90 days. Each task depends only on its input, so a retry or a redrive replaces the objects of
-the first attempt. Only TooManyFailed fails again when redriven: start a new execution.
+Everything but the report is stored under runs/NAME/STARTED/. The name of an execution is not
+enough, because it may be used again after 90 days. Each task depends only on its input, so a retry
+or a redrive replaces the objects of the first attempt. A redrive cannot help after TooManyFailed:
+start a new execution instead.
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
 """
 
@@ -28,13 +29,13 @@ from pokemon_names.sources.chunks import Chunk, StoredChunk
 from pokemon_names.sources.messages import results_key
 from pokemon_names.stores.s3 import Bucket
 
-MAX_NUMBERS = 1_000_000  # if all of them fail, one report takes some 100 MB of memory
-MIN_CHUNKS = 20  # so that a chunk has at most some 5 % of the names, half of what may be missing
-# Of the names. If more are missing, PokeAPI has failed rather than single numbers. The state
-# machine's Map tolerates the same share of its chunks.
+MAX_NUMBERS = 1_000_000  # if all of them fail, the report takes about 100 MB of memory
+MIN_CHUNKS = 20  # so that a chunk has at most about 5 % of the names, half of what may be missing
+# The share of the names that may be missing. If more are, PokeAPI itself has failed, not just some
+# numbers. The state machine's Map tolerates the same share of failed chunks.
 TOLERATED_PERCENT = 10
 
-# A name that StartExecution allows. It is also the name of a folder, so . and .. are not.
+# A name that StartExecution allows, except . and .., because it is also the name of a folder.
 _NAME = (
     r"(?!\.{1,2}(?:/|\Z))"
     r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\U0010ffff]{1,80}"""
@@ -67,13 +68,13 @@ class _RangeTask(msgspec.Struct, frozen=True):
         try:
             self.started.astimezone(UTC)
         except OverflowError as error:
-            raise ValueError(f"`started` has no time in UTC: {error}") from None
+            raise ValueError(f"`started` is out of range in UTC: {error}") from None
 
     @property
     def folder(self) -> str:
         """The folder of the execution's objects."""
         started = self.started.astimezone(UTC)
-        # `%Y` would leave out a year's leading zeros.
+        # `%Y` would omit the leading zeros of a year.
         return f"runs/{self.execution}/{started.year:04}{started:%m%dT%H%M%S.%fZ}"
 
     @property
@@ -87,10 +88,10 @@ _Work = tuple[list[Job], Callable[[Sequence[Outcome]], Any]]
 
 
 def read(event: Event, settings: Settings, bucket: Bucket | None) -> Invocation | None:
-    """Return the invocation of a task; None for any other event.
+    """Return the invocation for a task, or None for any other event.
 
-    A fetch is a job like any other. The tasks for the whole range fetch nothing, so they have no
-    jobs, and run when they reply.
+    `fetch` has a job like any other request. `plan` and `merge` fetch nothing, so they have no
+    jobs; their reply functions do the work.
     """
     match event["task"]:
         case "fetch":
@@ -105,7 +106,7 @@ def read(event: Event, settings: Settings, bucket: Bucket | None) -> Invocation 
 def _invocation(
     event: Event, shape: type[_Task], read_task: Callable[[_Task], _Work]
 ) -> Invocation:
-    """Return a task's invocation, or one that raises what is wrong with the event."""
+    """Return the invocation for a task. Its reply raises InvalidRequest if the event is bad."""
     execution = None
     try:
         task = _convert(event, shape)
@@ -119,7 +120,7 @@ def _invocation(
 def _convert(event: Event, shape: type[_Task]) -> _Task:
     try:
         return msgspec.convert(event, shape)
-    except ValueError as error:  # msgspec's own, or a key that is not valid Unicode
+    except ValueError as error:  # msgspec.ValidationError, or a key that is not valid Unicode
         allowed = f"{event['task']} with its fields ({error})"
         raise InvalidRequest("task", ", ".join(event), allowed) from None
 
@@ -130,7 +131,7 @@ def _fetch(task: _ChunkTask, settings: Settings) -> _Work:
 
 
 def _reply_to_fetch(outcomes: Sequence[Outcome]) -> Reply:
-    """Return a summary, because a state cannot hold the names; raise the first error."""
+    """Return a summary, because a state cannot hold all names; raise the error if there is one."""
     (report,) = reports_of(outcomes)
     return report.summary
 
@@ -144,7 +145,7 @@ def _plan(task: _RangeTask, settings: Settings, bucket: Bucket | None) -> _Work:
 
 
 def _put_chunks(task: _RangeTask, request: Request, chunk_numbers: int, bucket: Bucket) -> Reply:
-    """Put the list of chunks; return where it is, and the request with all its fields."""
+    """Store the list of chunks; return its key, and the request with its defaults filled in."""
     count = len(request.numbers)
     full_chunks = math.ceil(count / chunk_numbers)
     parts = chunks.split(request.numbers, max(full_chunks, min(MIN_CHUNKS, count)))
@@ -168,10 +169,10 @@ def _merge(task: _RangeTask, bucket: Bucket | None) -> _Work:
 
 
 def _put_report(task: _RangeTask, request: Request, bucket: Bucket) -> Reply:
-    """Put the report; the numbers of a chunk without results have failed. Return its summary.
+    """Store the report, and return its key and summary.
 
-    `enough` says whether the state machine tolerates what is missing. A number that does not exist
-    is not missing.
+    The numbers of a chunk without results have failed. `enough` says whether few enough names are
+    missing for the execution to succeed. A number that does not exist is not missing.
     """
     stored = list(_stored_chunks(task, request, bucket))
     elapsed = datetime.now(UTC) - task.started
@@ -190,9 +191,9 @@ def _put_report(task: _RangeTask, request: Request, bucket: Bucket) -> Reply:
 
 
 def _stored_chunks(task: _RangeTask, request: Request, bucket: Bucket) -> Iterator[StoredChunk]:
-    """Yield the numbers of each chunk, and what was stored of it.
+    """Yield the numbers and the stored results of each chunk, None if there are none.
 
-    Without the list of chunks, the range is one chunk that was never stored.
+    Without a list of chunks, the whole range counts as one chunk without results.
     """
     content = bucket.get(task.chunks_key)
     if content is None:
@@ -210,5 +211,5 @@ def _stored_chunks(task: _RangeTask, request: Request, bucket: Bucket) -> Iterat
 
 def _required(bucket: Bucket | None, task: str) -> Bucket:
     if bucket is None:
-        raise InvalidRequest("task", task, "only fetch, because there is no RESULTS_BUCKET")
+        raise InvalidRequest("task", task, "only fetch, because RESULTS_BUCKET is not set")
     return bucket

@@ -1,8 +1,8 @@
 """The DynamoDB table of names: one item per number, with `name`, `fresh_until` and `ttl`.
 
-Importing boto3 and making a client takes a quarter of a second. That happens at init, so it does
-not count against the one second allowed for a call of the table, and SnapStart's snapshot contains
-the client.
+Importing boto3 and making a client takes a quarter of a second. This happens during init, so it
+does not use up the second that a call of the table may take, and SnapStart's snapshot includes the
+client.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,15 @@ from pokemon_names.model import CachedName
 
 MAX_KEYS = 100  # in one BatchGetItem
 MAX_ITEMS = 25  # in one BatchWriteItem
-MAX_BATCHES = 8  # in flight at once
+MAX_BATCHES = 8  # in flight at the same time
 MAX_RETRIES = 4  # of the keys or items that DynamoDB leaves unprocessed
 FIRST_DELAY = 0.05  # seconds before the first retry; it doubles
 EXPIRED_SECONDS = 30 * 24 * 3600  # how long an expired name is kept, in case PokeAPI fails
 CONNECT_TIMEOUT = 0.5
 READ_TIMEOUT = 0.5
 
-# Not the state of `random`: environments restored from one snapshot would all wait equally long.
+# Not `random.uniform`: environments restored from one snapshot share its state, so they would all
+# wait equally long.
 _uniform = SystemRandom().uniform
 
 Names = dict[int, CachedName]
@@ -33,11 +34,11 @@ _Call = Callable[..., _Answer]
 
 
 class TableError(Exception):
-    """Some items could not be read or written, although the others were."""
+    """Some items could not be read or written. The others were."""
 
 
 class Table:
-    """The table with this name, in the function's region. Its methods block."""
+    """The table with the given name, in the function's region. Its methods block."""
 
     def __init__(self, name: str) -> None:
         import boto3  # noqa: PLC0415  not needed without a table
@@ -52,7 +53,7 @@ class Table:
         self._client = boto3.client("dynamodb", config=config)
 
     def load(self, numbers: Sequence[int], on_error: OnError) -> Names:
-        """Return the names that the table has; report malformed items and unprocessed keys.
+        """Return the names in the table. Report malformed items and unprocessed keys to `on_error`.
 
         Raises:
             botocore.exceptions.ClientError: DynamoDB refuses the request.
@@ -75,7 +76,7 @@ class Table:
         return names
 
     def save(self, names: Names, on_error: OnError) -> None:
-        """Write names; report items that DynamoDB leaves unprocessed.
+        """Write names. Report items that DynamoDB leaves unprocessed to `on_error`.
 
         Raises:
             botocore.exceptions.ClientError: DynamoDB refuses the request.
@@ -94,7 +95,7 @@ class Table:
         unprocessed: str,
         on_error: OnError,
     ) -> list[_Answer]:
-        """Send all batches, several at once, and return the answers."""
+        """Send all batches, several at the same time, and return the answers."""
         send = partial(_send_batch, call, unprocessed)
         answers: list[_Answer] = []
         left = 0
@@ -111,7 +112,7 @@ class Table:
 
 
 def _send_batch(call: _Call, unprocessed: str, batch: _Answer) -> list[_Answer]:
-    """Send a batch and its retries, and return the answers. The last may still be incomplete."""
+    """Send a batch with its retries, and return the answers. The last may still be incomplete."""
     answers = [call(RequestItems=batch)]
     for attempt in range(MAX_RETRIES):
         left = answers[-1][unprocessed]

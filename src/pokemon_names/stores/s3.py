@@ -1,6 +1,6 @@
 """The bucket: requests to read, reports to store, and the state machine's objects.
 
-Importing boto3 and making a client takes a quarter of a second, so that happens only when the
+Importing boto3 and making a client takes a quarter of a second, so this happens only when the
 bucket is first used.
 """
 
@@ -24,7 +24,7 @@ class NotStoredError(Exception):
 
 
 class Bucket:
-    """The bucket with this name, used with the function's permissions."""
+    """The bucket with the given name. Its methods block, except `store`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,7 +33,7 @@ class Bucket:
         self._threads = ThreadPoolExecutor(MAX_CONNECTIONS)
 
     async def store(self, key: str, value: Any) -> None:
-        """Store a report as JSON; raise NotStoredError if that fails or takes STORE_TIMEOUT."""
+        """Store a report as JSON; raise NotStoredError if that fails or exceeds STORE_TIMEOUT."""
         put = partial(_put, self._client, self.name, key, value)
         putting = asyncio.get_running_loop().run_in_executor(self._threads, put)
         try:
@@ -42,13 +42,13 @@ class Bucket:
             raise NotStoredError(f"{key}: {error!r}") from error
 
     def put(self, key: str, value: Any) -> None:
-        """Store a value as JSON, and replace what was there."""
+        """Store a value as JSON. It replaces any object with the same key."""
         _put(self._client, self.name, key, value)
 
     def get(self, key: str, max_bytes: int | None = None, etag: str | None = None) -> bytes | None:
-        """Return the content of an object, at most `max_bytes` of it.
+        """Return the content of an object, cut off after `max_bytes`.
 
-        The result is None if there is no such object, or if its tag is not `etag`.
+        The result is None if there is no such object, or if its entity tag is not `etag`.
 
         Raises:
             botocore.exceptions.ClientError: S3 refuses the request.
@@ -56,12 +56,12 @@ class Bucket:
         return _get(self._client, self.name, key, max_bytes, etag)
 
     def get_all(self, keys: Iterable[str]) -> Iterator[bytes | None]:
-        """Return the contents of several objects, in the order of the keys."""
+        """Return the contents of several objects in the order of their keys, None if missing."""
         return self._threads.map(partial(_get, self._client, self.name), keys)
 
     @cached_property
     def _client(self) -> Future[Any]:
-        """boto3's client. A single one is made, in a thread: making several at once is not safe."""
+        """The only boto3 client, made in a thread. Making several at the same time is not safe."""
         return self._threads.submit(_make_client)
 
 
