@@ -2,15 +2,15 @@
 # 3.14.
 
 # The variables on the command line. Their contents are data, never commands for make or the shell,
-# so nothing in them is expanded here. Everything defined before they are checked is an override,
-# because one of them may have the same name.
+# so nothing in them is expanded here. Until these variables are checked, every definition is an
+# override, because one of them may have the same name.
 override one :=
 override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(one))),$(one)))
 override known := ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
 	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
 
-# Without this check, a mistyped variable would be ignored, or replace one of this file's own. The
-# capitals do not come from the shell, because make 4.4 would expand all variables for it.
+# Without this check, a mistyped variable would be ignored, or replace one of this file's own.
+# Capitals are made without the shell, because make 4.4 expands all variables before it calls one.
 override letters := a,A b,B c,C d,D e,E f,F g,G h,H i,I j,J k,K l,L m,M n,N o,O p,P q,Q r,R s,S t,T \
 	u,U v,V w,W x,X y,Y z,Z
 override upper = $(eval override capitals := $$(one))$(foreach pair,$(letters), \
@@ -26,13 +26,13 @@ CONFIG ?= default
 EVENT ?= events/direct.json
 DELAY ?= 0.05
 
-# From here on, they contain nothing that make would expand. They reach the programs through the
+# From here on, make finds nothing to expand in these variables. They reach the programs through the
 # environment, because "$$EVENT" is safe in the shell whatever it contains.
 $(foreach one,$(known),$(if $(filter-out undefined,$(origin $(one))), \
 	$(eval override $(one) := $$(value $(one)))$(eval export $(one))))
 
-# VENV's files are targets and appear in commands. With a space, `make clean` would remove several
-# folders.
+# VENV's files are targets, and their names appear in commands. With a space in VENV, `make clean`
+# would remove several folders.
 special := ' " ` $$ ; & | < > ( ) { } [ ] * ? \ % : = \#
 $(if $(filter-out 1,$(words -$(VENV)-))$(strip $(foreach one,$(special),$(findstring $(one),$(VENV)))), \
 	$(error VENV: got '$(VENV)', allowed: a path without spaces and without $(special)))
@@ -93,14 +93,14 @@ fuzz: $(VENV)/test  ## run ten thousand examples of each property, and all fault
 	$(call pytest,-n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz)
 
 # MODULE=fetching/fetcher, or a folder. Without MODULE it takes hours.
-mutants: $(VENV)/mutants  ## list the mutants of the source that no test notices
+mutants: $(VENV)/mutants  ## change the code in many places; list the changes that no test notices
 	@PYTHONPATH=src $(VENV)/mutmut/bin/python -m tests.tools.mutants \
 		$(if $(MODULE),--module="$$MODULE")
 
 test-sam: docker-runs chromium-runs $(VENV)/sam  ## test the package in `sam local`; needs Docker
 	SAM=$(VENV)/sam-cli/bin/sam $(call pytest,-m sam)
 
-test-browser: chromium-runs  ## test the pages in Chromium; SCREENSHOTS=folder keeps pictures
+test-browser: chromium-runs  ## test the pages in Chromium; SCREENSHOTS=folder stores screenshots
 	$(call pytest,-m browser)
 
 docker-runs:
@@ -138,13 +138,13 @@ build:  ## run `sam build`, and compile the package to bytecode
 	sam build $(sam)
 	python3.14 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
-# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. With CI set, it asks for no
+# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. If CI is set, SAM asks for no
 # confirmation.
 deploy: build  ## run `make build`, then `sam deploy` with the same configuration
 	sam deploy $(sam) $(if $(call on,CI),--no-confirm-changeset)
 
-# Parameters on SAM's command line replace all those of the configuration, so the latter are passed
-# as well. Without them, a deployment could ship a package built for another architecture.
+# Parameters on SAM's command line replace all those in samconfig.toml, so these are passed as well.
+# Without them, a deployment could ship a package built for another architecture.
 sam = --config-env "$$CONFIG" \
 	$(if $(PARAMETERS),--parameter-overrides "$$(python3.14 -c '$(parameters)')")
 parameters = import os, tomllib; \
@@ -161,17 +161,17 @@ pokeapi: $(VENV)/run  ## run the local PokeAPI, until Ctrl-C
 
 # BODIES= PAIRS= SMALL=1. On Debian, nginx is in a folder that only root has on the PATH.
 bench: export PATH := $(value PATH):/usr/sbin
-bench: bench-tools $(VENV)/test  ## measure the function and its peers, over TLS and a round trip
+bench: bench-tools $(VENV)/test  ## compare the speed of the function and its peers, over TLS
 	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
 		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
 
-# MINUTES=10 SEED= TO=soak.svg. Violations make it fail.
-soak: $(VENV)/run  ## run the warm function in random weather for MINUTES=60, and draw it; Linux
+# MINUTES=10 SEED= TO=soak.svg. The target fails if there is a violation.
+soak: $(VENV)/run  ## call the warm function in random weather for MINUTES=60; needs Linux
 	@PYTHONPATH=src exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
 		$(if $(SEED),--seed="$$SEED") -- "$${TO:-$(VENV)/soak.svg}"
 
 # SEED=7
-simulate: $(VENV)/run  ## simulate fetching in all conditions on a virtual clock, as a table
+simulate: $(VENV)/run  ## simulate fetching in all conditions on a virtual clock, and print a table
 	@PYTHONPATH=src $(bin)/python -m tests.tools.simulation $(if $(SEED),--seed="$$SEED")
 
 bench-tools:
@@ -180,13 +180,13 @@ bench-tools:
 			>&2; \
 		exit 1; }; done
 
-audit: | $(bin)/pip  ## check for vulnerabilities and the template's security; needs the network
+audit: | $(bin)/pip  ## check the dependencies and the template for vulnerabilities; needs the network
 	"$$PYTHON" -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
 	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
 	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
 
-lock: $(VENV)/test  ## pin the dependencies in pyproject.toml; UPGRADE=--upgrade for the newest
+lock: $(VENV)/test  ## pin the dependencies of pyproject.toml; UPGRADE=--upgrade takes the newest
 	$(bin)/pip install --quiet uv
 	$(compile) --generate-hashes pyproject.toml --output-file src/requirements.txt
 	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
@@ -198,8 +198,8 @@ lock: $(VENV)/test  ## pin the dependencies in pyproject.toml; UPGRADE=--upgrade
 clean:  ## remove everything that the other targets made
 	rm -rf -- $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The marker file is made last, so an installation is repeated until it is complete. For a platform
-# without wheels, pip would have to compile, which takes Rust and minutes.
+# The marker file is made last, so an installation is repeated until it is complete. Only wheels are
+# installed: compiling the packages would take Rust and minutes.
 $(VENV)/run: src/requirements.txt tests/tools/pokeapi/requirements.txt
 $(VENV)/test: tests/requirements.txt
 $(VENV)/run $(VENV)/test: | $(bin)/pip
@@ -207,8 +207,8 @@ $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@$(call install,$(bin)/pip,--only-binary :all:)
 	@touch $@
 
-# Each has its own environment, because it pins many packages. They may compile: SAM's watchdog has
-# no wheel for Python 3.14 on macOS.
+# SAM and mutmut each have their own environment, because each pins many packages. Their packages
+# may be compiled: SAM's watchdog has no wheel for Python 3.14 on macOS.
 $(VENV)/sam: own = sam-cli
 $(VENV)/sam: tests/requirements-sam.txt
 $(VENV)/mutants: own = mutmut
@@ -224,7 +224,8 @@ install = $(1) install $(2) --retries 2 --disable-pip-version-check \
 	echo 'Installation failed; see $(VENV)/pip.log. It needs PyPI, Python 3.11 to 3.14, and' \
 		'Linux on x86-64 or arm64, or macOS on arm64; after changing PYTHON, run make clean' >&2; exit 1; }
 
-# An interrupted environment is created again, because venv does not install pip over a partial one.
+# An environment left incomplete by an interruption is created again, because venv does not install
+# pip over a partial one.
 $(bin)/pip:
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		printf 'Python 3.11 or later is needed, but %s is not: %s\n' "$$PYTHON" \

@@ -112,7 +112,7 @@ def _requests(report: Report) -> str:
     requests = plural(timing["requests"], "request")
     counts = f"{timing['retries']:,} retried, {timing['cached']:,} cached"
     if timing["listed"]:
-        counts += f", {timing['listed']:,} from the list of all"
+        counts += f", {timing['listed']:,} from the list of all Pokémon"
     line = f"{requests} ({counts})"
     if not timing["requests"]:
         return line

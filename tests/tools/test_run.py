@@ -98,7 +98,7 @@ def test_names_from_the_list_of_all_are_counted_and_nothing_is_estimated(
 ) -> None:
     done = call(run.main, "events/direct.json", "--range", "1-3", *options)
     *_, requests, conclusion = done.stdout.splitlines()
-    assert " retried, 0 cached, 3 from the list of all): p50 " in requests
+    assert " retried, 0 cached, 3 from the list of all Pokémon): p50 " in requests
     assert re.fullmatch("3 names in [0-9.]+ m?s", conclusion)
 
 
