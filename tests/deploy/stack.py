@@ -26,8 +26,8 @@ from tests.conftest import EVENTS, REGION
 NOT_IN_MOTO = {
     "Api": "`sam local start-api` shows that it works",
     "ApiApiGatewayDefaultStage": "like the API",
+    "CostAlarm": "a test puts its properties into moto's CloudWatch",
     "DeadLettersAlarm": "a test puts its properties into moto's CloudWatch",
-    "DroppedAlarm": "a test puts its properties into moto's CloudWatch",
     "ErrorsAlarm": "a test puts its properties into moto's CloudWatch",
     "ExecutionsAlarm": "a test puts its properties into moto's CloudWatch",
     "FailedInvocations": "a test looks for its fields in the app's log",
@@ -67,7 +67,8 @@ def translate(**parameters: str) -> Mapping[str, Any]:
     """Return the plain CloudFormation that the template becomes with these parameters."""
     source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
     resources = source["Resources"]
-    resources["PokemonNames"]["Properties"]["CodeUri"] = "s3://code/function.zip"
+    for function in ("PokemonNames", "PreTraffic"):
+        resources[function]["Properties"]["CodeUri"] = "s3://code/function.zip"
     resources["EveryName"]["Properties"]["DefinitionUri"] = "s3://code/every_name.asl.json"
     translated: Mapping[str, Any] = transform(source, parameters, NoManagedPolicies())
     return translated

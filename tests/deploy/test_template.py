@@ -28,7 +28,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 
 SOURCE_URL = "https://example.com/pokemon-names/"
 RUNBOOK = ".github/OPERATING.md"
-ROLLBACK_ALARMS = {"ErrorsAlarm", "ThrottlesAlarm", "SlowAlarm", "LostAlarm"}
+ROLLBACK_ALARMS = {"ErrorsAlarm", "ThrottlesAlarm", "SlowAlarm", "LostAlarm", "ServerErrorsAlarm"}
 
 Template = Mapping[str, Any]
 Made = Mapping[str, str]
@@ -44,6 +44,7 @@ CHOSEN = {
     "MaxRequestsPerSecond": "0.5",
     "ReservedConcurrency": "10",
     "SharedCache": "true",
+    "Tracing": "Active",
 }
 with_chosen_parameters = pytest.mark.parametrize("made", [CHOSEN], indirect=True, ids=["chosen"])
 
@@ -133,6 +134,39 @@ def test_any_other_rate_is_refused_before_the_deployment(template: Template) -> 
         assert not re.fullmatch(pattern, given), given
 
 
+WHOLE_NUMBERS = ("MaxConcurrency", "ChunksAtOnce", "ReservedConcurrency")
+
+
+@pytest.mark.parametrize("name", WHOLE_NUMBERS)
+def test_a_number_that_is_not_whole_is_refused_before_the_deployment(
+    template: Template, name: str
+) -> None:
+    parameter = template["Parameters"][name]
+    assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+    assert re.fullmatch(parameter["AllowedPattern"], "25")
+    for given in ("2.5", "", "-2", "1e3", " 1", "x"):
+        assert not re.fullmatch(parameter["AllowedPattern"], given), given
+
+
+def test_calls_are_traced_only_if_the_parameter_says_so(template: Template) -> None:
+    assert template["Parameters"]["Tracing"]["Default"] == "PassThrough"
+    mode = properties_of(template, "PokemonNames")["TracingConfig"]["Mode"]
+    assert mode == {"Ref": "Tracing"}
+
+
+@with_chosen_parameters
+def test_with_tracing_the_role_may_send_traces(made: Made) -> None:
+    used = allowed(made["Role"])
+    assert used["xray:PutTraceSegments"] == used["xray:PutTelemetryRecords"] == "*"
+
+
+def test_the_stack_also_deploys_outside_the_commercial_regions() -> None:
+    for path in ("template.yaml", "src/every_name.asl.json"):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert "arn:aws" not in text
+        assert "console.aws" not in text
+
+
 def test_logs_expire(template: Template) -> None:
     groups = _of_type(template, "AWS::Logs::LogGroup").values()
     assert [group["RetentionInDays"] for group in groups] == [{"Ref": "LogRetentionDays"}] * 2
@@ -144,8 +178,10 @@ def allowed(role: str) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        # Moto stores the policies of a role in the template as Python writes them.
-        for statement in (literal_eval(policy) if isinstance(policy, str) else policy)["Statement"]:
+        # Moto stores the policies of a role in the template as Python writes them. CloudFormation
+        # removes a statement that is AWS::NoValue, moto leaves None.
+        policy = literal_eval(policy) if isinstance(policy, str) else policy
+        for statement in filter(None, policy["Statement"]):
             actions = listed(statement["Action"])
             assert statement["Effect"] == "Allow"
             assert not found.keys() & set(actions)
@@ -189,8 +225,6 @@ def test_the_role_may_do_only_what_the_function_does(made: Made, template: Templ
         "s3:GetObject": [f"{bucket}/requests/*", f"{bucket}/runs/*"],
         "s3:ListBucket": bucket,
         "s3:PutObject": [f"{bucket}/results/*", f"{bucket}/runs/*"],
-        "xray:PutTelemetryRecords": "*",
-        "xray:PutTraceSegments": "*",
     }
     assert "ManagedPolicyArns" not in properties_of(template, "Role")
 
@@ -231,6 +265,13 @@ def test_failures_are_retried_once_somebody_says_so(made: Made) -> None:
     assert int(failures["VisibilityTimeout"]) >= 6 * function(made)["Timeout"]
 
 
+def test_a_failed_event_is_kept_for_seven_days_in_each_queue(made: Made) -> None:
+    """A message that moves to the dead-letter queue keeps the age it has."""
+    failures = int(queue(made["Failures"])["MessageRetentionPeriod"])
+    dead = int(queue(made["DeadRequests"])["MessageRetentionPeriod"])
+    assert (failures, dead - failures) == (7 * 86_400, 7 * 86_400)
+
+
 def test_what_cannot_be_delivered_goes_to_the_failure_queue(template: Template) -> None:
     failures = {"Fn::GetAtt": ["Failures", "Arn"]}
     topic = properties_of(template, "PokemonNamesTopic")
@@ -255,7 +296,7 @@ def test_what_cannot_be_delivered_goes_to_the_failure_queue(template: Template) 
 
 def test_a_service_assumes_a_role_only_for_this_account(template: Template) -> None:
     roles = _of_type(template, "AWS::IAM::Role")
-    assert roles.keys() == {"Deployer", "Role", "ScheduleRole", "StatesRole"}
+    assert roles.keys() == {"Deployer", "PreTrafficRole", "Role", "ScheduleRole", "StatesRole"}
     for role in roles.values():
         (trust,) = _statements(role["AssumeRolePolicyDocument"])
         account = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -268,6 +309,9 @@ def test_another_stacks_events_are_ignored(template: Template) -> None:
 
 
 def _holds(condition: Any, parameters: Mapping[str, str]) -> bool:
+    if "Fn::Not" in condition:
+        (negated,) = condition["Fn::Not"]
+        return not _holds(negated, parameters)
     parameter, wanted = condition["Fn::Equals"]
     return bool(parameters[parameter["Ref"]] == wanted)
 
@@ -283,23 +327,24 @@ def _holds(condition: Any, parameters: Mapping[str, str]) -> bool:
             {"SharedCache": "true", "RefreshCache": "ENABLED", "MaxNumbers": "500"},
             ["RefreshCache=ENABLED needs MaxNumbers=1500"],
         ),
+        ({"Rollout": "Canary10Percent15Minutes"}, ["A gradual Rollout needs an AlarmEmail"]),
+        ({"Rollout": "Canary10Percent15Minutes", "AlarmEmail": "ash@example.com"}, []),
     ],
 )
-def test_a_refresh_that_could_not_work_is_refused(
+def test_parameters_that_could_not_work_together_are_refused(
     template: Template, parameters: dict[str, str], refused: list[str]
 ) -> None:
     defaults = {name: str(one.get("Default")) for name, one in template["Parameters"].items()}
     chosen = {**defaults, **parameters}
-    (rule,) = template["Rules"].values()
     failed = []
-    if _holds(rule["RuleCondition"], chosen):
-        failed = [one for one in rule["Assertions"] if not _holds(one["Assert"], chosen)]
+    for rule in template["Rules"].values():
+        if _holds(rule["RuleCondition"], chosen):
+            failed += [one for one in rule["Assertions"] if not _holds(one["Assert"], chosen)]
     assert [one["AssertDescription"].partition(",")[0] for one in failed] == refused
 
 
 def test_the_refresh_asks_for_what_the_rule_says(template: Template) -> None:
-    (rule,) = template["Rules"].values()
-    _, large_enough = rule["Assertions"][1]["Assert"]["Fn::Equals"]
+    _, large_enough = template["Rules"]["RefreshNeeds"]["Assertions"][1]["Assert"]["Fn::Equals"]
     target = properties_of(template, "PokemonNamesRefresh")["Target"]
     wanted = len(make_request(**json.loads(target["Input"])["detail"]).numbers)
     allowed = template["Parameters"]["MaxNumbers"]["AllowedValues"]
@@ -356,13 +401,12 @@ def test_the_rules_lead_to_the_function(made: Made, template: Template) -> None:
     }
 
 
-def test_everything_in_the_bucket_expires(made: Made, template: Template) -> None:
+def test_everything_in_the_bucket_expires(template: Template) -> None:
     rules = properties_of(template, "Bucket")["LifecycleConfiguration"]["Rules"]
     assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
-    prefixes = [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule]
-    expiring = {f"arn:aws:s3:::{made['Bucket']}/{prefix}*" for prefix in prefixes}
-    used = allowed(made["Role"])
-    assert {*used["s3:GetObject"], *used["s3:PutObject"]} == expiring
+    (expiry,) = (rule for rule in rules if "ExpirationInDays" in rule)
+    assert expiry["Status"] == "Enabled"
+    assert "Prefix" not in expiry
 
 
 def test_the_bucket_is_private(template: Template) -> None:
@@ -480,10 +524,8 @@ def test_production_moves_to_a_new_version_in_steps_and_an_alarm_rolls_it_back()
     (group,) = _of_type(template, "AWS::CodeDeploy::DeploymentGroup").values()
     assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Canary10Percent15Minutes"}
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-    condition, alarms, none = group["AlarmConfiguration"]["Fn::If"]
-    assert (condition, none) == ("IsGradual", {})
-    assert alarms["Enabled"] is True
-    assert {one["Name"]["Ref"] for one in alarms["Alarms"]} == ROLLBACK_ALARMS
+    assert group["AlarmConfiguration"]["Enabled"] is True
+    assert {one["Name"]["Ref"] for one in group["AlarmConfiguration"]["Alarms"]} == ROLLBACK_ALARMS
 
 
 def test_no_deployment_is_rolled_back_before_an_alarm_can_ring(template: Template) -> None:
@@ -502,6 +544,28 @@ def test_one_event_whose_attempts_all_fail_rolls_nothing_back(template: Template
     assert properties_of(template, "ErrorsAlarm")["DatapointsToAlarm"] > 3
 
 
+def test_a_new_version_is_called_before_traffic_moves_to_it(template: Template) -> None:
+    aliases = [
+        resource
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Lambda::Alias"
+    ]
+    (alias,) = aliases
+    update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert update["BeforeAllowTrafficHook"] == {"Ref": "PreTraffic"}
+    (version,) = (
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    )
+    hook = properties_of(template, "PreTraffic")
+    assert hook["Environment"]["Variables"] == {"NEW_VERSION": {"Ref": version}}
+    assert hook["Timeout"] > properties_of(template, "PokemonNames")["Timeout"]
+    _, call, report = _statements(properties_of(template, "PreTrafficRole")["Policies"])
+    assert (call["Action"], call["Resource"]) == ("lambda:InvokeFunction", {"Ref": version})
+    assert report["Action"] == "codedeploy:PutLifecycleEventHookExecutionStatus"
+
+
 def test_the_dashboard_names_the_stack(template: Template) -> None:
     """CloudFormation does not substitute variables in values that Fn::Sub inserts; moto does."""
     _, values = properties_of(template, "Dashboard")["DashboardBody"]["Fn::Sub"]
@@ -509,7 +573,9 @@ def test_the_dashboard_names_the_stack(template: Template) -> None:
 
 
 def test_codedeploy_may_move_only_this_functions_alias(template: Template) -> None:
-    move, watch = _statements(properties_of(template, "Deployer")["Policies"])
+    move, call, watch = _statements(properties_of(template, "Deployer")["Policies"])
+    assert call["Action"] == "lambda:InvokeFunction"
+    assert call["Resource"] == {"Fn::GetAtt": ["PreTraffic", "Arn"]}
     assert move["Resource"] == [
         {"Fn::GetAtt": ["PokemonNames", "Arn"]},
         {"Fn::Sub": "${PokemonNames.Arn}:*"},
@@ -563,11 +629,12 @@ def measured(output: list[dict[str, Any]]) -> set[tuple[str, ...]]:
 LAMBDA = {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "Throttles"}
 QUEUE_METRICS = {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
 QUEUES = ("Requests", "DeadRequests", "Failures")
-ALARMING = {"AsyncEventsDropped", "DestinationDeliveryFailures", "Errors", "Throttles"}
+ALARMING = {"DestinationDeliveryFailures", "Duration", "Errors", "Invocations", "Throttles"}
 
 
 def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
     text = json.dumps(properties).replace('{"Ref": "AWS::StackName"}', '"pokemon-names"')
+    text = text.replace('{"Ref": "MaxCostPerHour"}', "0.25")
     named = {**made, "Api": "a1b2c3d4e5"}  # moto creates no API
     text = re.sub(r'\{"Ref": "(\w+)"\}', lambda found: json.dumps(named[found[1]]), text)
     queue_name = r'\{"Fn::GetAtt": \["(\w+)", "QueueName"\]\}'
@@ -576,7 +643,18 @@ def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
     text = re.sub(r'\{"Fn::Sub": ("[^"]*")\}', r"\1", text)
     text = text.replace("${AWS::StackName}", "pokemon-names").replace("${SourceUrl}", SOURCE_URL)
     resolved: dict[str, Any] = json.loads(text)
+    for metric in resolved.get("Metrics", []):
+        if isinstance(metric.get("Expression"), dict):
+            metric["Expression"] = _cost_formula(metric["Expression"], "x86_64")
     return resolved
+
+
+def _cost_formula(expression: Any, architecture: str) -> str:
+    """Return the expression of the alarm on cost, as CloudFormation resolves it."""
+    formula, values = expression["Fn::Sub"]
+    condition, *prices = values["GbSecond"]["Fn::If"]
+    assert condition == "IsArm"
+    return str(formula).replace("${GbSecond}", prices[architecture == "x86_64"])
 
 
 def _metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
@@ -598,7 +676,7 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
         "lost",
         "dead-letters",
         "executions",
-        "dropped",
+        "cost",
         "undelivered",
         "server-errors",
     }
@@ -606,8 +684,10 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
     runbook = (ROOT / RUNBOOK).read_text(encoding="utf-8")
     for alarm in alarms:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [made["Alarms"]]
-        assert alarm["TreatMissingData"] == "notBreaching"
         section = alarm["AlarmName"].removeprefix("pokemon-names-")
+        # Without data, a queue still holds what it held when the last data came.
+        missing = "ignore" if section == "dead-letters" else "notBreaching"
+        assert alarm["TreatMissingData"] == missing
         assert alarm["AlarmDescription"].endswith(f": {SOURCE_URL}{RUNBOOK}#{section}")
         assert f"\n### {section}\n" in runbook
         for metric in _metrics_of(alarm):
@@ -669,7 +749,9 @@ def test_an_idle_queue_or_strategy_hides_no_other(template: Template) -> None:
 
 
 def _widgets() -> list[dict[str, Any]]:
-    body = boto3.client("cloudwatch").get_dashboard(DashboardName="pokemon-names")["DashboardBody"]
+    body = boto3.client("cloudwatch").get_dashboard(DashboardName=f"pokemon-names-{REGION}")[
+        "DashboardBody"
+    ]
     return [widget["properties"] for widget in json.loads(body)["widgets"]]
 
 
@@ -705,20 +787,31 @@ def test_the_dashboard_shows_every_metric(measured: set[tuple[str, ...]]) -> Non
     assert names == {name for _, name, *_ in measured}
 
 
-def assert_cost(made: Made, price: str) -> None:
+def assert_cost(made: Made, architecture: str, price: str) -> None:
     (cost,) = (widget for widget in _widgets() if "USD" in widget["title"])
     memory = function(made)["MemorySize"]
     formula = f"ms / 1000 * {memory} / 1024 * {price} + calls * 0.0000002"
     assert cost["metrics"][-1][0]["expression"] == formula
+    alarm, *_ = properties_of(translate(), "CostAlarm")["Metrics"]
+    assert _cost_formula(alarm["Expression"], architecture) == formula
 
 
 def test_the_cost_is_of_the_functions_memory_and_architecture(made: Made) -> None:
-    assert_cost(made, "0.0000166667")
+    assert_cost(made, "x86_64", "0.0000166667")
 
 
 @with_chosen_parameters
 def test_the_cost_on_arm64_is_lower(made: Made) -> None:
-    assert_cost(made, "0.0000133334")
+    assert_cost(made, "arm64", "0.0000133334")
+
+
+def test_the_alarm_on_cost_covers_an_hour(template: Template) -> None:
+    alarm = properties_of(template, "CostAlarm")
+    periods = [one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one]
+    assert periods == [3600, 3600]
+    assert alarm["EvaluationPeriods"] == alarm["DatapointsToAlarm"] == 1
+    assert alarm["Threshold"] == {"Ref": "MaxCostPerHour"}
+    assert template["Parameters"]["MaxCostPerHour"]["Default"] == 0.25
 
 
 # Fields that Lambda logs when an invocation raises, and in its report. The app logs the others.
