@@ -6,11 +6,36 @@
 # override, because one of them may have the same name.
 override one :=
 override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(one))),$(one)))
-override known := ARGS BODIES CONFIG DELAY EVENT FAULTS HOST LIVE LOGS MINUTES MODULE OPEN PAIRS \
-	PARAMETERS PORT PYTHON RANGE SCREENSHOTS SEED SMALL STRATEGIES STRATEGY TO UPGRADE VENV WEATHER
 
-# Without this check, a mistyped variable would be ignored, or replace one of this file's own.
-# Capitals are made without the shell, because make 4.4 expands all variables before it calls one.
+# The variables of each target, with examples; all targets take the last two.
+override targets := run race serve pokeapi test fuzz test-browser test-sam mutants bench soak \
+	simulate build deploy lock
+override for-service := DELAY=0.05 FAULTS=reset=0.3 SEED=7 WEATHER=outage=2
+override for-function := LIVE=1 LOGS=1 $(for-service)
+override for-run := STRATEGY=index RANGE=1-3 EVENT=events/direct-one.json $(for-function)
+override for-race := STRATEGIES=gather,sync RANGE=1-150 OPEN=1 TO=race.svg $(for-function)
+override for-serve := HOST=0.0.0.0 PORT=8080 $(for-function)
+override for-pokeapi := HOST=0.0.0.0 PORT=9000 BODIES=folder $(for-service)
+override for-test := ARGS=tests/sources/test_http.py BODIES=folder
+override for-fuzz := $(for-test)
+override for-test-browser := ARGS=--pdb SCREENSHOTS=folder
+override for-test-sam := $(for-test)
+override for-mutants := MODULE=fetching/fetcher
+override for-bench := BODIES=folder PAIRS=1 SMALL=1
+override for-soak := MINUTES=10 SEED=7 TO=soak.svg
+override for-simulate := SEED=7
+override for-build := CONFIG=prod PARAMETERS=RateLimit=5
+override for-deploy := $(for-build)
+override for-lock := UPGRADE=--upgrade
+override for-all := PYTHON=python3.14 VENV=.venv
+
+override names = $(foreach one,$(1),$(firstword $(subst =, ,$(one))))
+override known := $(sort $(call names,$(foreach one,$(targets),$(for-$(one))) $(for-all)))
+override users = $(strip \
+	$(foreach target,$(targets),$(if $(filter $(one),$(call names,$(for-$(target)))),$(target))))
+
+# Without these checks, a mistyped variable would be ignored, or replace one of this file's own. The
+# capitals do not come from the shell, because make 4.4 would expand all variables for it.
 override letters := a,A b,B c,C d,D e,E f,F g,G h,H i,I j,J k,K l,L m,M n,N o,O p,P q,Q r,R s,S t,T \
 	u,U v,V w,W x,X y,Y z,Z
 override upper = $(eval override capitals := $$(one))$(foreach pair,$(letters), \
@@ -19,6 +44,10 @@ override advice = $(if $(strip $(upper)),write \
 	$(strip $(upper))=$(value $(one)),the variables are $(known))
 $(foreach one,$(filter-out $(known),$(given)), \
 	$(error $(one)=$(value $(one)): no such variable; $(advice)))
+override goals := $(or $(MAKECMDGOALS),help)
+override taken := $(foreach one,$(filter $(targets),$(goals)),$(for-$(one))) $(for-all)
+$(foreach one,$(filter-out $(call names,$(taken)),$(given)), \
+	$(error $(one) is for make $(subst $() , or ,$(users)); make $(goals) takes $(strip $(taken))))
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -49,8 +78,7 @@ pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $$UPGRADE
 
-.PHONY: help run race serve test fuzz mutants test-sam test-browser check format build deploy docs
-.PHONY: pokeapi bench soak simulate audit lock clean docker-runs chromium-runs bench-tools
+.PHONY: $(targets) help check format docs audit clean docker-runs chromium-runs bench-tools
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -66,35 +94,29 @@ range = $(if $(RANGE),--range="$$RANGE")
 address = $(if $(filter HOST,$(given)),--host="$$HOST") $(if $(filter PORT,$(given)),--port="$$PORT")
 bodies = $(if $(BODIES),--bodies="$$BODIES")
 
-# RANGE=1-3 STRATEGY=index EVENT=events/direct-one.json FAULTS=reset=0.3 WEATHER=outage=2 LIVE=1
-# LOGS=1
 run: $(VENV)/run  ## fetch and print the names of a range
-	$(if $(STRATEGIES),$(error STRATEGIES is for make race; make run takes one STRATEGY))
-	@PYTHONPATH=src $(bin)/python -m tests.tools.run $(function) $(range) \
+	@$(bin)/python -m tests.tools.run $(function) $(range) \
 		$(if $(STRATEGY),--strategy="$$STRATEGY") -- "$$EVENT"
 
-# RANGE= STRATEGIES=gather,sync FAULTS= WEATHER= LIVE=1 LOGS=1 OPEN=1 TO=race.html, or .svg
 race: $(VENV)/run  ## race all strategies, as text and as a page
-	$(if $(STRATEGY),$(error STRATEGY is for make run; make race takes STRATEGIES=gather,sync))
-	@PYTHONPATH=src $(bin)/python -m tests.tools.race $(function) $(range) \
+	@$(bin)/python -m tests.tools.race $(function) $(range) \
 		$(if $(STRATEGIES),--strategies="$$STRATEGIES") $(if $(call on,OPEN),--open) \
 		-- "$${TO:-$(VENV)/race.html}"
 
-# HOST= PORT= DELAY= FAULTS= SEED= WEATHER= LIVE=1 LOGS=1. Without `exec`, make would report the
-# Ctrl-C.
+# Without `exec`, make would report the Ctrl-C.
 serve: $(VENV)/run  ## serve the API and its pages over HTTP, until Ctrl-C
-	@PYTHONPATH=src exec $(bin)/python -m tests.tools.serve $(address) $(function)
+	@exec $(bin)/python -m tests.tools.serve $(address) $(function)
 
-# ARGS=tests/sources/test_http.py runs only these tests, without coverage
+# ARGS=tests/sources/test_http.py runs only these tests, without coverage.
 test: $(VENV)/test  ## run every test that needs neither Docker nor a browser, with coverage
 	$(call pytest,-n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,--cov))
 
 fuzz: $(VENV)/test  ## run ten thousand examples of each property, and all faults with twenty seeds
 	$(call pytest,-n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz)
 
-# MODULE=fetching/fetcher, or a folder. Without MODULE it takes hours.
+# MODULE may be a folder. Without MODULE it takes hours.
 mutants: $(VENV)/mutants  ## change the code in many places; list the changes that no test notices
-	@PYTHONPATH=src $(VENV)/mutmut/bin/python -m tests.tools.mutants \
+	@$(VENV)/mutmut/bin/python -m tests.tools.mutants \
 		$(if $(MODULE),--module="$$MODULE")
 
 test-sam: docker-runs chromium-runs $(VENV)/sam  ## test the package in `sam local`; needs Docker
@@ -125,7 +147,7 @@ format: $(VENV)/test  ## fix what ruff can fix
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
-# Lambda cannot store bytecode, so it would compile the package at every cold start. CONFIG=prod
+# Lambda cannot store bytecode, so it would compile the package at every cold start.
 build:  ## run `sam build`, and compile the package to bytecode
 	@python3.14 -c '' 2>/dev/null || { \
 		echo 'Python 3.14 is needed, as the program python3.14, because the function runs on it' >&2; \
@@ -138,7 +160,7 @@ build:  ## run `sam build`, and compile the package to bytecode
 	sam build $(sam)
 	python3.14 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
-# CONFIG=prod PARAMETERS='Authorization=AWS_IAM RateLimit=5'. If CI is set, SAM asks for no
+# There may be several PARAMETERS: 'Authorization=AWS_IAM RateLimit=5'. If CI is set, SAM asks for no
 # confirmation.
 deploy: build  ## run `make build`, then `sam deploy` with the same configuration
 	sam deploy $(sam) $(if $(call on,CI),--no-confirm-changeset)
@@ -153,26 +175,24 @@ parameters = import os, tomllib; \
 	print(*overrides.split(), *os.environ["PARAMETERS"].split())
 
 docs: $(VENV)/test  ## generate the page at `/` from the API's description in openapi.yaml
-	@PYTHONPATH=src $(bin)/python -m tests.tools.docs
+	@$(bin)/python -m tests.tools.docs
 
-# HOST= PORT= DELAY= BODIES= FAULTS='reset=0.1 429=0.2' SEED= WEATHER=outage=2
 pokeapi: $(VENV)/run  ## run the local PokeAPI, until Ctrl-C
 	@exec $(bin)/python -m tests.tools.pokeapi $(address) $(service) $(bodies)
 
-# BODIES= PAIRS= SMALL=1. On Debian, nginx is in a folder that only root has on the PATH.
+# On Debian, nginx is in a folder that only root has on the PATH.
 bench: export PATH := $(value PATH):/usr/sbin
 bench: bench-tools $(VENV)/test  ## compare the speed of the function and its peers, over TLS
-	@PYTHONPATH=src $(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
+	@$(bin)/python -m tests.tools.bench $(if $(call on,SMALL),--small) \
 		$(if $(PAIRS),--pairs="$$PAIRS") $(bodies)
 
-# MINUTES=10 SEED= TO=soak.svg. The target fails if there is a violation.
+# The target fails if there is a violation.
 soak: $(VENV)/run  ## call the warm function in random weather for MINUTES=60; needs Linux
-	@PYTHONPATH=src exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
+	@exec $(bin)/python -m tests.tools.soak $(if $(MINUTES),--minutes="$$MINUTES") \
 		$(if $(SEED),--seed="$$SEED") -- "$${TO:-$(VENV)/soak.svg}"
 
-# SEED=7
 simulate: $(VENV)/run  ## simulate fetching in all conditions on a virtual clock, and print a table
-	@PYTHONPATH=src $(bin)/python -m tests.tools.simulation $(if $(SEED),--seed="$$SEED")
+	@$(bin)/python -m tests.tools.simulation $(if $(SEED),--seed="$$SEED")
 
 bench-tools:
 	@for tool in nginx taskset curl h2load; do command -v $$tool >/dev/null || { \

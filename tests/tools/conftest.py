@@ -1,10 +1,9 @@
 """Programs, run in the tests' own process."""
 
 import io
-import signal
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from subprocess import CompletedProcess
 from typing import Any
 
@@ -24,19 +23,20 @@ def call(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Call:
     The handler runs in this process as well, and its waits are short.
     """
 
-    def invoke(event: Mapping[str, Any], variables: Mapping[str, str], _log: int) -> Any:
+    def invoke(event: Mapping[str, Any]) -> Any:
         with redirect_stdout(io.StringIO()):  # the log
-            load(monkeypatch, **variables)
             return environment.invoke(event)
+
+    @contextmanager
+    def started(variables: Mapping[str, str], _log: int) -> Iterator[function.Invoke]:
+        with redirect_stdout(io.StringIO()):
+            load(monkeypatch, **variables)
+        yield invoke
 
     def call(main: Callable[[], int], *arguments: str) -> CompletedProcess[str]:
         monkeypatch.setattr(sys, "argv", ["program", *arguments])
-        handler = signal.getsignal(signal.SIGPIPE)
-        try:
-            status = main()
-        finally:
-            signal.signal(signal.SIGPIPE, handler)
+        status = main()
         return CompletedProcess(arguments, status, *capsys.readouterr())
 
-    monkeypatch.setattr(function, "invoke", invoke)
+    monkeypatch.setattr(function, "started", started)
     return call

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pokemon_names.views import pages
+from tests.tools import output
 
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 PAGE = Path(pages.__file__).with_name("documentation.html")
@@ -173,4 +174,4 @@ def _resolved(api: Any, node: Mapping[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)

@@ -5,14 +5,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from subprocess import PIPE
 from typing import Any
 
 from tests.tools.pokeapi import options as pokeapi
 from tests.tools.pokeapi import serving
 
 INVOKE = (sys.executable, "-m", "tests.tools.invoke")
+
+Invoke = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,33 +27,44 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def answer(
-    event: Mapping[str, Any], options: argparse.Namespace, **environment: str
-) -> dict[str, Any]:
-    """Return the handler's reply to an event."""
-    with environment_of(options) as variables:
-        return invoke(event, variables | environment, log_of(options))
+@contextmanager
+def running(options: argparse.Namespace, **environment: str) -> Iterator[Invoke]:
+    """Yield a function that invokes the handler. It stays warm until the block ends."""
+    with (
+        environment_of(options) as variables,
+        started(variables | environment, log_of(options)) as invoke,
+    ):
+        yield invoke
 
 
-def invoke(event: Mapping[str, Any], variables: Mapping[str, str], log: int) -> dict[str, Any]:
-    """Return the handler's reply, from a process with these environment variables."""
-    done = subprocess.run(
-        INVOKE,
-        input=json.dumps(event),
-        env=variables,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        check=True,
-    )
-    reply: dict[str, Any] = json.loads(done.stdout)
-    return reply
+@contextmanager
+def started(variables: Mapping[str, str], log: int) -> Iterator[Invoke]:
+    """Start a process with these environment variables, and yield what invokes its handler."""
+    with subprocess.Popen(
+        INVOKE, env=variables, stdin=PIPE, stdout=PIPE, stderr=log, text=True
+    ) as process:
+        yield partial(_exchange, process)
+
+
+def _exchange(process: subprocess.Popen[str], event: Mapping[str, Any]) -> dict[str, Any]:
+    assert process.stdin
+    assert process.stdout
+    with suppress(BrokenPipeError):  # it has ended
+        os.write(process.stdin.fileno(), f"{json.dumps(event)}\n".encode())
+    line = process.stdout.readline()
+    return json.loads(line) if line else exit_error(process.wait())
+
+
+def exit_error(status: int) -> dict[str, Any]:
+    """Return Lambda's error if the process ended with this status instead of replying."""
+    message = f"Runtime exited with exit status {status}"
+    return {"errorType": "Runtime.ExitError", "errorMessage": message}
 
 
 @contextmanager
 def environment_of(options: argparse.Namespace) -> Iterator[dict[str, str]]:
     """Yield the function's environment variables while its PokeAPI is running."""
-    environment = {**os.environ, "PYTHONPATH": "src"}
+    environment = dict(os.environ)
     if options.live:
         yield environment
         return

@@ -13,6 +13,7 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any
 
+from tests.tools import output
 from tests.tools.invoke import invoke
 from tests.tools.pokeapi import PokeAPI, serving
 
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)

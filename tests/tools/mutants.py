@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import output
 from tests.tools.options import Mistake, Parser
 
 PACKAGE = Path("src/pokemon_names")
@@ -122,4 +123,4 @@ def mutmut(*arguments: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)

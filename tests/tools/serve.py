@@ -1,4 +1,8 @@
-"""Serve the function over HTTP, as a Function URL does, until a signal stops it: `make serve`."""
+"""Serve the function over HTTP, as a Function URL does, until a signal stops it: `make serve`.
+
+It is one Lambda environment, which handles one request at a time. AWS would start one environment
+for each concurrent request.
+"""
 
 import asyncio
 import base64
@@ -14,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote
 from uuid import uuid4
@@ -21,35 +26,42 @@ from uuid import uuid4
 from aiohttp import web
 from yarl import URL
 
-from tests.tools.function import INVOKE, add_options, environment_of, log_of
+from tests.tools import output
+from tests.tools.function import INVOKE, add_options, environment_of, exit_error, log_of
 from tests.tools.options import Parser, add_address, bind
 
 MAX_URL_BYTES = 65_536  # the longest range, with all its commas escaped
+SOURCE = Path("src")
+SUFFIXES = {".py", ".css", ".html", ".yaml"}  # of its files, but not of bytecode
+LINKS = ("/", "/race", "/pokemon?range=1-150", "/openapi.yaml")
 MAX_REPLY_BYTES = 50_000_000  # Lambda's 6 MB, plus JSON's escapes
 
 
 class Environment:
-    """A Lambda environment: a process that stays warm and handles one event at a time."""
+    """A Lambda environment: a process that stays warm and handles one event at a time.
 
-    def __init__(self, variables: Mapping[str, str], log: int) -> None:
+    It starts again when a file in the folder `source` has changed.
+    """
+
+    def __init__(self, variables: Mapping[str, str], log: int, source: Path | None = None) -> None:
         self._variables = variables
         self._log = log
+        self._source = source
+        self._files: dict[Path, int] = {}  # as they were when the process started
         self.process: Process | None = None
-        self._is_free = asyncio.Lock()
 
     async def invoke(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return the reply to an event, or an error as Lambda words it."""
-        async with self._is_free:
-            if self.process is None:
-                self.process = await self._start()
-            line = await _exchange(self.process, json.dumps(event))
-            if line:
-                reply: dict[str, Any] = json.loads(line)
-                return reply
-            status = await self.process.wait()
-            self.process = None
-            message = f"Runtime exited with exit status {status}"
-            return {"errorType": "Runtime.ExitError", "errorMessage": message}
+        if self.process is None or self._files != files_of(self._source):
+            await self.close()
+            self.process = await self._start()
+        line = await _exchange(self.process, json.dumps(event))
+        if line:
+            reply: dict[str, Any] = json.loads(line)
+            return reply
+        status = await self.process.wait()
+        self.process = None
+        return exit_error(status)
 
     async def close(self) -> None:
         if self.process:
@@ -59,6 +71,7 @@ class Environment:
 
     async def _start(self) -> Process:
         """Start the process in its own session, because Ctrl-C is meant for this one."""
+        self._files = files_of(self._source)
         return await asyncio.create_subprocess_exec(
             *INVOKE,
             env=self._variables,
@@ -68,6 +81,14 @@ class Environment:
             limit=MAX_REPLY_BYTES,
             start_new_session=True,
         )
+
+
+def files_of(folder: Path | None) -> dict[Path, int]:
+    """Return when each file in a folder last changed, except bytecode."""
+    if not folder:
+        return {}
+    files = [path for path in folder.rglob("*.*") if path.suffix in SUFFIXES]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 async def _exchange(process: Process, line: str) -> bytes:
@@ -145,22 +166,23 @@ def response_of(reply: Mapping[str, Any]) -> web.Response:
 async def serve(listening: socket.socket, host: str, environment: Environment) -> None:
     """Serve until a signal arrives."""
     stopped = asyncio.Event()
+    turn = asyncio.Lock()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
     async def respond(request: web.BaseRequest) -> web.Response:
         began = time.monotonic()
         event = await event_of(request)
-        reply = await environment.invoke(event)
+        async with turn:
+            if not is_connected(request):
+                _print_request(event, "dropped: its caller is gone")
+                return web.Response()
+            reply = await environment.invoke(event)
         if "errorType" in reply:
             print(f"{reply['errorType']}: {reply['errorMessage']}", file=sys.stderr)
         response = response_of(reply)
         seconds = time.monotonic() - began
-        url = event["rawPath"]
-        if event["rawQueryString"]:
-            url += f"?{event['rawQueryString']}"
-        with suppress(BrokenPipeError):
-            print(f"{request.method} {url} {response.status} {seconds:.2f} s", flush=True)
+        _print_request(event, f"{response.status} {seconds:.2f} s")
         return response
 
     # Otherwise, a request that is not HTTP would print a traceback.
@@ -170,11 +192,27 @@ async def serve(listening: socket.socket, host: str, environment: Environment) -
     await runner.setup()
     await web.SockSite(runner, listening).start()
     port = listening.getsockname()[1]
-    url = URL.build(scheme="http", host=host, port=port, path="/race")
-    print(f"{url} (Ctrl-C stops it)", flush=True)
+    site = URL.build(scheme="http", host=host, port=port)
+    with suppress(BrokenPipeError):
+        print("\n".join(f"{site}{link}" for link in LINKS))
+        print("One environment handles one request at a time. It restarts when src/ changes.")
+        print("Ctrl-C stops it.", flush=True)
     await stopped.wait()
     await runner.cleanup()
     await environment.close()
+
+
+def is_connected(request: web.BaseRequest) -> bool:
+    """Return whether the caller still waits for the response."""
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def _print_request(event: Mapping[str, Any], outcome: str) -> None:
+    url = event["rawPath"]
+    if event["rawQueryString"]:
+        url += f"?{event['rawQueryString']}"
+    with suppress(BrokenPipeError):
+        print(f"{event['requestContext']['http']['method']} {url} {outcome}", flush=True)
 
 
 def _joined(items: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -195,9 +233,9 @@ def main() -> None:
     options = parser.parse_args()
     listening = bind(parser, options.host, options.port)
     with environment_of(options) as variables:
-        environment = Environment(variables, log_of(options))
+        environment = Environment(variables, log_of(options), SOURCE)
         asyncio.run(serve(listening, options.host, environment))
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)

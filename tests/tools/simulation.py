@@ -7,7 +7,6 @@ table. Only the network, the service and the clock are simulated; `fetching` is 
 import asyncio
 import math
 import selectors
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +27,7 @@ from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.connections import Limits
 from pokemon_names.http.errors import GetError
 from pokemon_names.model import Found, Request
+from tests.tools import output
 from tests.tools.options import Parser, number
 
 SECONDS = 28.0  # for each fetch, as on AWS
@@ -384,4 +384,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    output.run(main)

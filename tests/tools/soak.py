@@ -23,7 +23,7 @@ from time import monotonic, time_ns
 from typing import NamedTuple
 
 from pokemon_names.views.words import plural
-from tests.tools import connections
+from tests.tools import connections, output
 from tests.tools.calls import CONTEXT_SECONDS, random_event, violations
 from tests.tools.chart import Panel, Span, chart
 from tests.tools.options import Parser, number, page_file
@@ -299,4 +299,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    output.run(main)

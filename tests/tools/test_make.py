@@ -23,12 +23,12 @@ MODULES = {"simulate": "simulation"}  # of targets with another name
 def environment(tmp_path: Path) -> Path:
     """Return a virtual environment in which everything is installed.
 
-    Its programs print PYTHONPATH and their arguments, one per line.
+    Its programs print their arguments, one per line.
     """
     folder = tmp_path / "venv"
     for part in ("bin", "mutmut/bin"):
         (folder / part).mkdir(parents=True)
-        add_program(folder / part, "python", 'printf "%s\\n" "$PYTHONPATH" "$@"')
+        add_program(folder / part, "python", 'printf "%s\\n" "$@"')
     for name in ("bin/pip", "run", "test", "mutants"):
         (folder / name).touch()
     return folder
@@ -68,8 +68,7 @@ def options_of(environment: Path, target: str, *variables: str, **exported: obje
     done = make(environment, target, *variables, **exported)
     assert done.stderr == ""
     assert done.returncode == 0
-    path, option, module, *options = done.stdout.removesuffix("\n").split("\n")
-    assert path == ("" if target == "pokeapi" else "src")
+    option, module, *options = done.stdout.removesuffix("\n").split("\n")
     assert (option, module) == ("-m", f"tests.tools.{MODULES.get(target, target)}")
     return options
 
@@ -174,6 +173,14 @@ def test_whatever_a_variable_contains_reaches_the_program(
     assert options == "\n".join(expected).split("\n")
 
 
+def variables_of(target: str) -> list[str]:
+    """Return the variables that make says the target takes."""
+    other = "MODULE" if target != "mutants" else "RANGE"
+    (error,) = make(ROOT / ".venv", target, f"{other}=x").stderr.splitlines()
+    _, taken = error.split(f"; make {target} takes ")
+    return re.findall(r"(\S+)=", taken)
+
+
 COMMANDS = ("$(shell {})", "$$({})", "$({})", "`{}`", "';{};'", '";{};"', ";{};", "& {} #")
 
 
@@ -186,10 +193,8 @@ def test_no_variable_is_a_command(
         add_program(environment / "bin", name, "exit 0")
     marker = tmp_path / "marker"
     given = command.format(f"touch {marker}")
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    known = re.findall("[A-Z]+", re.findall(r"known :?= ((?:.*\\\n)*.*)", makefile)[0])
-    variables = [f"{name}={given}" for name in known if name not in {"VENV", "STRATEGIES"}]
-    assert variables
+    variables = [f"{name}={given}" for name in variables_of(target) if name != "VENV"]
+    assert len(variables) > 1
     done = make(environment, target, *variables)
     assert done.returncode == 0
     assert not marker.exists()
@@ -204,7 +209,20 @@ def test_a_mistyped_python_is_no_command(tmp_path: Path, command: str) -> None:
     assert not marker.exists()
 
 
-NAMES = ["known", "given", "one", "advice", "upper", "letters", "capitals", "bin", "it';>{};'"]
+NAMES = [
+    *("known", "given", "one", "advice", "upper", "letters", "capitals", "bin", "it';>{};'"),
+    *(
+        "names",
+        "targets",
+        "target",
+        "goals",
+        "taken",
+        "users",
+        "for-help",
+        "for-run",
+        "MAKECMDGOALS",
+    ),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,7 +256,10 @@ def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) 
     ("arguments", "line"),
     [
         (["race", "STRATEGY=sync"], "STRATEGY is for make run; make race takes STRATEGIES="),
-        (["run", "STRATEGIES=sync"], "STRATEGIES is for make race; make run takes one STRATEGY"),
+        (["run", "STRATEGIES=sync"], "STRATEGIES is for make race; make run takes STRATEGY=index "),
+        (["serve", "RANGE=1-3"], "RANGE is for make run or race; make serve takes HOST=0.0.0.0 "),
+        (["RANGE=1-3"], "RANGE is for make run or race; make help takes PYTHON=python3.14 VENV="),
+        (["deploy", "SEED=$(x)"], "SEED is for make run or race or serve or pokeapi or soak or "),
     ],
 )
 def test_a_variable_of_another_target_is_refused(
@@ -248,6 +269,19 @@ def test_a_variable_of_another_target_is_refused(
     (error,) = done.stderr.splitlines()
     assert f"*** {line}" in error
     assert done.stdout == ""
+
+
+def test_a_variable_of_any_of_several_targets_is_taken(environment: Path) -> None:
+    done = make(environment, "--dry-run", "simulate", "run", "RANGE=1-3", "SEED=7")
+    assert done.stderr == ""
+    assert '--range="$RANGE"' in done.stdout
+
+
+def test_every_target_with_a_row_of_variables_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rows = re.findall(r"^override for-(\S+) :=", makefile, re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):.*  ## ", makefile, re.MULTILINE)
+    assert set(rows) - {"service", "function", "all"} < set(targets)
 
 
 @pytest.mark.parametrize("off", ["0", "no", "false", ""])
@@ -396,7 +430,7 @@ def test_an_installation_that_failed_is_repeated_the_next_time(environment: Path
     add_program(environment / "bin", "pip", "echo Successfully installed")
     done = make(environment, "run")
     assert done.stderr.splitlines() == [installing]
-    assert done.stdout.startswith("src\n-m\ntests.tools.run\n")
+    assert done.stdout.startswith("-m\ntests.tools.run\n")
     assert options_of(environment, "run")  # without another word about the installation
 
 
@@ -574,6 +608,12 @@ def test_a_file_that_cannot_be_written(mistake: Mistake, tmp_path: Path, name: s
     line = mistake("race", str(tmp_path / name))
     assert line.startswith(f"TO: got '{tmp_path / name}', allowed: a file that can be written, ")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
+
+
+def test_a_mistyped_strategy_of_the_race(mistake: Mistake, tmp_path: Path) -> None:
+    line = mistake("race", str(tmp_path / "race.html"), "--strategies=gather,fast")
+    allowed = "some of gather, sequential, sync, index, separated by commas"
+    assert line == f"STRATEGIES: got 'gather,fast', allowed: {allowed}"
 
 
 def test_the_file_of_the_soak_is_a_picture(mistake: Mistake) -> None:

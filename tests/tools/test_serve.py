@@ -1,9 +1,9 @@
 """The function over HTTP: `make serve`."""
 
 import asyncio
-import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.conftest import ROOT
-from tests.tools.serve import Environment
+from tests.tools.serve import LINKS, Environment
 
 LINE = r"[A-Z]+ /\S* [1-5][0-9]{2} [0-9]+\.[0-9]{2} s"
 
@@ -30,7 +31,7 @@ def started(*options: str, **environment: str) -> Iterator[subprocess.Popen[str]
     with subprocess.Popen(
         command,
         cwd=ROOT,
-        env={"PYTHONPATH": "src", "PATH": os.environ["PATH"], **environment},
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -48,8 +49,8 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 
 def race_of(process: subprocess.Popen[str]) -> str:
-    """Return the URL of the race, with which the first line begins."""
-    url, *_ = line_of(process).split()
+    """Return the URL of the race, after reading all that is printed before the first request."""
+    _, url, *_ = [line_of(process) for _ in range(len(LINKS) + 2)]
     return url
 
 
@@ -163,15 +164,59 @@ def test_concurrent_requests_take_turns(site: httpx.Client) -> None:
 
 def test_a_request_is_one_line_and_the_log_is_shown_on_demand() -> None:
     with started("--logs") as process:
-        first = line_of(process)
-        assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/race \(Ctrl-C stops it\)", first)
-        get(first.split()[0].replace("/race", "/pokemon?range=1%2D3"))
+        get(race_of(process).replace("/race", "/pokemon?range=1%2D3"))
         line = line_of(process)
         assert re.fullmatch(LINE, line)
         assert line.startswith("GET /pokemon?range=1%2D3 200 ")
         printed, log = end(process, signal.SIGINT)
     assert printed == ""
     assert '"Namespace":"PokemonNames"' in log
+
+
+def test_the_links_come_first_and_work() -> None:
+    with started() as process:
+        *links, environment, last = [line_of(process) for _ in range(len(LINKS) + 2)]
+        assert [re.sub(r"^http://127\.0\.0\.1:[0-9]+", "", link) for link in links] == list(LINKS)
+        assert environment.startswith("One environment handles one request at a time.")
+        assert last == "Ctrl-C stops it."
+        assert [get(link).status_code for link in links if not link.endswith("/race")] == [200] * 3
+
+
+def test_a_request_whose_caller_is_gone_is_dropped(url: str, asked: threading.Event) -> None:
+    with started("--live", POKEAPI_URL=url) as process, ThreadPoolExecutor() as threads:
+        site = httpx.URL(race_of(process))
+        assert site.port
+        address = ("127.0.0.1", site.port)
+        first = threads.submit(get, site.join("/pokemon/1"))
+        assert asked.wait(60)
+        with socket.create_connection(address) as gone:
+            gone.sendall(b"GET /pokemon/2 HTTP/1.1\r\nHost: pokemon.test\r\n\r\n")
+        with socket.create_connection(address) as other:  # answered without the function
+            other.sendall(b"\r\n\r\nno HTTP\r\n\r\n")
+            assert other.recv(1000).startswith(b"HTTP/1.0 400 ")
+        last = threads.submit(get, site.join("/pokemon/3"))
+        first.result()
+        assert last.result().json()["names"] == ["venusaur"]
+        lines = [line_of(process) for _ in range(3)]
+    assert lines[0].startswith("GET /pokemon/1 ")
+    assert lines[1] == "GET /pokemon/2 dropped: its caller is gone"
+    assert lines[2].startswith("GET /pokemon/3 200 ")
+
+
+async def test_the_function_restarts_when_a_file_has_changed(url: str, tmp_path: Path) -> None:
+    environment = Environment({"POKEAPI_URL": url}, subprocess.DEVNULL, tmp_path)
+    processes = []
+    for name in ("a.py", "a.pyc", "views/style.css"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        reply = await environment.invoke({"range": "1"})
+        assert reply["names"] == ["bulbasaur"]
+        processes.append(environment.process)
+    await environment.close()
+    first, after_bytecode, after_style = processes
+    assert first is after_bytecode
+    assert first is not after_style
 
 
 def test_an_exception_of_the_function_is_a_502_and_one_line() -> None:
@@ -198,7 +243,7 @@ def test_ctrl_c_ends_it_while_a_race_runs(url: str, asked: threading.Event) -> N
 async def test_after_the_function_died_the_next_request_starts_it_again(
     url: str, asked: threading.Event
 ) -> None:
-    environment = Environment({"PYTHONPATH": "src", "POKEAPI_URL": url}, subprocess.DEVNULL)
+    environment = Environment({"POKEAPI_URL": url}, subprocess.DEVNULL)
     invoking = asyncio.create_task(environment.invoke({"range": "1"}))
     await asyncio.to_thread(asked.wait, 60)
     assert environment.process

@@ -1,8 +1,8 @@
 """The waterfall as text for a terminal."""
 
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
 
 from pokemon_names.views.waterfall import (
     PHASES,
@@ -15,6 +15,7 @@ from pokemon_names.views.waterfall import (
     ticks,
 )
 from pokemon_names.views.words import format_duration, unit_of
+from tests.tools.output import wrap
 
 GLYPHS = {"queued": "·", "waiting": "─", "downloading": "█", "failed": "×"}  # noqa: RUF001  on purpose
 ASCII_GLYPHS = {"queued": ".", "waiting": "-", "downloading": "#", "failed": "x"}
@@ -37,19 +38,18 @@ def text(lanes: Sequence[Lane], *, plain: bool = False, width: int = 80, max_row
         header = f"{lane.title}, {format_duration(lane.total_ms, span_ms)}"
         if lane.note:
             header += f", {lane.note}"
-        lines.append(header[:width])
+        lines.extend(wrap(header, width))
         lines.extend(f"{label(row):>{gutter - 1}} {_line(row, scale, glyphs)}" for row in rows)
-    legend = "   ".join(f"{glyphs[phase]} {name}" for phase, name in PHASES.items())
     indent = " " * gutter
     lines.append(indent + _axis(columns, span_ms))
-    lines.append(indent + legend)
+    lines.extend(indent + line for line in _legend(glyphs, columns))
     return "\n".join(lines)
 
 
-def is_plain() -> bool:
-    """Return whether the standard output can show only ASCII."""
+def is_plain(stream: TextIO) -> bool:
+    """Return whether a stream can show only ASCII."""
     try:
-        "".join(GLYPHS.values()).encode(sys.stdout.encoding)
+        "".join(GLYPHS.values()).encode(stream.encoding)
     except UnicodeEncodeError:
         return True
     return os.environ.get("TERM") == "dumb"
@@ -62,10 +62,22 @@ def _line(row: Row, scale: float, glyphs: Mapping[str, str]) -> str:
     return line
 
 
+def _legend(glyphs: Mapping[str, str], columns: int) -> Iterator[str]:
+    """Yield the legend, on as many lines as it needs."""
+    line = ""
+    for phase, name in PHASES.items():
+        entry = f"{glyphs[phase]} {name}"
+        if line and len(f"{line}   {entry}") > columns:
+            yield line
+            line = ""
+        line = f"{line}   {entry}" if line else entry
+    yield line
+
+
 def _axis(columns: int, span_ms: float) -> str:
     scale = scale_of(span_ms, columns)
     unit, unit_ms = unit_of(span_ms)
-    *others, last = ticks(span_ms, columns // _COLUMNS_PER_TICK)
+    *others, last = ticks(span_ms, max(1, columns // _COLUMNS_PER_TICK))
     end = f"{last / unit_ms:g} {unit}"
     end_column = min(round(last * scale), columns - len(end))
     line = ""

@@ -152,7 +152,7 @@ def test_every_example_is_the_reply_to_its_request_except_for_times(
     reply = handle(http_event(url.path, media_type, **dict(parse_qsl(url.query))))
     text = example["value"]
     if media_type == "application/json":
-        text = json.dumps(text)
+        text = f"{json.dumps(text)}\n"
     assert TIME.sub("", reply["body"]) == TIME.sub("", text)
 
 

@@ -104,7 +104,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
         headers = {"ETag": tag}
         if _matches(tag, if_none_match):
             return Response(HTTPStatus.NOT_MODIFIED, content_type, "", headers, is_cacheable)
-    body = json.dumps(report.as_dict())
+    body = _json(report.as_dict())
     if content_type == TEXT:
         body = _lines(report.names)
     return Response(HTTPStatus.OK, content_type, body, headers, is_cacheable)
@@ -122,7 +122,7 @@ def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) ->
         from pokemon_names.views import words  # noqa: PLC0415  only people need it
 
         return Response(HTTPStatus.OK, TEXT, _lines(words.race_lines(reports)))
-    return Response(HTTPStatus.OK, JSON, json.dumps(race_report(reports)))
+    return Response(HTTPStatus.OK, JSON, _json(race_report(reports)))
 
 
 def race_picture(reports: Sequence[Report]) -> Response:
@@ -207,7 +207,7 @@ def _problem(
 ) -> Response:
     """Return an error response in the format of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
-    return Response(status, PROBLEM, json.dumps(body), headers or {})
+    return Response(status, PROBLEM, _json(body), headers or {})
 
 
 def _race_page(
@@ -219,6 +219,11 @@ def _race_page(
     if url_path.endswith("/"):
         root = "../"
     return Response(status, HTML, pages.race(query, message, reports, root), pages.HEADERS)
+
+
+def _json(fields: Mapping[str, Any]) -> str:
+    """Return the JSON as one line, so that a terminal's prompt does not follow it."""
+    return f"{json.dumps(fields)}\n"
 
 
 def _lines(texts: Iterable[str]) -> str:

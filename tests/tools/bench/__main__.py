@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from tests.tools import output
 from tests.tools.bench import coldstart
 from tests.tools.bench.measure import SERVERS_CORE, Run, Side, run
 from tests.tools.bench.server import ROUND_TRIP, nginx
@@ -218,4 +219,4 @@ def _limited(value: float, most: float, form: str, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)

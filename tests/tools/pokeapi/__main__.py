@@ -2,6 +2,7 @@
 
 import signal
 
+from tests.tools import output
 from tests.tools.options import Parser, add_address, bind
 from tests.tools.pokeapi.options import add_options, bodies, service
 from tests.tools.pokeapi.server import serving
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    output.run(main)
