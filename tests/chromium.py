@@ -44,7 +44,7 @@ def launch(browser_type: BrowserType, *arguments: str) -> Browser:
 
 
 def _wait_for_helpers(before: set[str]) -> None:
-    """Wait until only the orphans from before are left.
+    """Wait until there are no other orphans than before.
 
     Helper processes end a moment after their browser, and a container's init may take a second to
     reap them.

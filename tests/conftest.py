@@ -60,8 +60,8 @@ REGION = "eu-central-1"
 SETTINGS = Settings.from_environment({})
 NAMES = {number: listed.name for number, listed in pokemon().items()}
 
-# Waits before retries are at most a fiftieth of production's, and no request ever lags behind the
-# others, however busy the machine is.
+# Waits before retries last at most a fiftieth as long as in production, and no request counts as
+# lagging, however busy the machine is.
 QUICK_WAITS: dict[str, Any] = {
     "first_delay": 0.001,
     "max_delay": 0.02,
@@ -70,7 +70,7 @@ QUICK_WAITS: dict[str, Any] = {
     "lag_timeout": 60.0,
 }
 QUICK = Policy(**QUICK_WAITS)
-# A number fails on its first error that costs a retry, unless a name has earned one.
+# The first error that costs a retry fails its number, unless a name received has added a retry.
 NO_RETRIES = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=0)
 
 # The first strategy uses the async client, the second the blocking one.
@@ -85,7 +85,10 @@ Capture = pytest.CaptureFixture[str]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than the cores, because tests often wait; workers take seconds to start."""
+    """Return the number of cores plus one, because tests often wait.
+
+    At most eight, because each worker takes seconds to start.
+    """
     return min(8, (os.cpu_count() or 1) + 1)
 
 
@@ -115,7 +118,7 @@ def url(pokeapi: PokeAPI) -> Iterator[str]:
 
 @pytest.fixture
 def asked(pokeapi: PokeAPI) -> threading.Event:
-    """Make the request for number 1 hang; return an event that is set when it arrives."""
+    """Let requests for number 1 hang, and return an event that is set when one arrives."""
     asked = threading.Event()
 
     async def hang(request: web.Request) -> web.Response:
@@ -163,21 +166,21 @@ def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> ModuleType:
     """Load the app as a new Lambda environment does."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    # For the life of the process, Powertools keeps its logger, with the stdout it first found, and
-    # whether there has been a cold start.
+    # For the life of the process, Powertools keeps its logger, which writes to the stdout that it
+    # found first, and remembers whether there has been a cold start.
     service = os.environ.get("POWERTOOLS_SERVICE_NAME", "pokemon-names")
     logging.Logger.manager.loggerDict.pop(service, None)
     monkeypatch.setattr(powertools_logger, "is_cold_start", True)
     sys.modules.pop("pokemon_names.app", None)
     app = importlib.import_module("pokemon_names.app")
     vars(app)["policy"] = msgspec.structs.replace(app.policy, **QUICK_WAITS)
-    gc.unfreeze()  # freezing hides what earlier tests left open
+    gc.unfreeze()  # the app's gc.freeze would hide what earlier tests left open
     return app
 
 
 @pytest.fixture
 def handle(load_app: LoadApp) -> Handle:
-    """Return the handler of one Lambda environment, started by the first invocation."""
+    """Return the handler of one Lambda environment, which the first invocation starts."""
     app = cache(load_app)
 
     return lambda event: invoke(app(), event)
@@ -186,13 +189,13 @@ def handle(load_app: LoadApp) -> Handle:
 def invoke(app: ModuleType, event: Any) -> Any:
     """Return the handler's reply, after checking that the real runtime could send it."""
     reply = app.handler(event, Context())
-    json.dumps(reply, ensure_ascii=False).encode()  # a failure here ends the runtime's process
+    json.dumps(reply, ensure_ascii=False).encode()  # on Lambda, an error here would end the process
     return reply
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shell() -> Iterator[None]:
-    """Run in the clone's folder, without a proxy, and with credentials for nobody's account."""
+def clean_environment() -> Iterator[None]:
+    """Run in the clone's folder, without a proxy, and with credentials that are valid nowhere."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(ROOT)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -213,7 +216,7 @@ def account(config: DefaultConfig | None = None) -> Iterator[None]:
 
 @cache
 def _session() -> boto3.Session:
-    """Return the session all accounts share: each one reads megabytes for its first clients."""
+    """Return one session for all accounts, because a new one reads megabytes for its clients."""
     return boto3.Session()
 
 
@@ -258,7 +261,7 @@ def reports_in(bucket: Any) -> dict[str, dict[str, Any]]:
 class TimingOut(Clients):
     """Clients whose requests for some numbers fail at once, as if they had timed out.
 
-    With `times`, only that many requests for each of these numbers do.
+    With `times`, only the first `times` requests for each of these numbers fail.
     """
 
     def __init__(self, base_url: str, *numbers: int, times: float = math.inf) -> None:
@@ -323,7 +326,7 @@ def http_event(
 
 
 def header_of(reply: dict[str, Any], name: str) -> Any:
-    """Return a header of an HTTP reply in either shape, or None if it has no such header."""
+    """Return a header of an HTTP reply in either of its shapes, or None if it is missing."""
     if "headers" in reply:
         return reply["headers"].get(name)
     (value,) = reply["multiValueHeaders"].get(name, [None])
@@ -333,7 +336,7 @@ def header_of(reply: dict[str, Any], name: str) -> Any:
 def run_module(
     module: str, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module to completion, in its own process with these environment variables."""
+    """Run a module to its end, in its own process with only these environment variables."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,

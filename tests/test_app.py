@@ -1,4 +1,4 @@
-"""What outlives an invocation (clients and limits), and what an invocation imports."""
+"""The app: its settings, its logs, its imports, and what it keeps between invocations."""
 
 import logging
 import subprocess
@@ -16,8 +16,8 @@ from tests.sources.conftest import together
 from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
-# Modules that a direct call and an HTTP request must not import. Powertools imports botocore's
-# __init__, so botocore.session stands for the rest of it.
+# Modules that neither a direct call nor an HTTP request may import. Powertools imports botocore's
+# __init__, so botocore.session stands for the rest of botocore.
 UNUSED_MODULES = {
     "aiohttp",
     "aws_lambda_powertools.event_handler",
@@ -47,10 +47,10 @@ os._exit(0)
 
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("library", ["boto3", "botocore.credentials", "httpx", "urllib3"])
-def test_libraries_log_nothing_below_warnings(
+def test_libraries_log_only_warnings_and_errors(
     load_app: LoadApp, caplog: pytest.LogCaptureFixture, library: str
 ) -> None:
-    """With LogLevel=DEBUG, botocore would log session tokens."""
+    """With the stack's parameter LogLevel=DEBUG, botocore would log session tokens."""
     caplog.set_level(logging.DEBUG)  # Lambda sets the level of the root logger
     logging.getLogger(library.partition(".")[0]).setLevel(logging.NOTSET)
     load_app(AWS_LAMBDA_LOG_LEVEL="DEBUG")
@@ -69,7 +69,7 @@ def test_httpx_does_not_log_each_request(handle: Handle, caplog: pytest.LogCaptu
 def test_without_the_list_a_404_is_not_found_and_says_why_there_is_no_list(
     pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
-    list_requested = threading.Event()  # because of the 404
+    list_requested = threading.Event()  # because of the 404 for 1026
 
     async def hang(request: web.Request) -> web.Response:
         list_requested.set()
@@ -118,7 +118,7 @@ def test_a_race_warms_up_the_clients_that_it_uses(
     assert warmed_up == [blocking]
 
 
-def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) -> None:
+def test_environment_variables_set_the_limits(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 11), together(2))
     pokeapi.delay = 0.02  # long enough for a third request to arrive
     app = load_app(MAX_CONCURRENCY="2", MAX_NUMBERS="10")
@@ -128,7 +128,7 @@ def test_the_environment_sets_the_limits(pokeapi: PokeAPI, load_app: LoadApp) ->
         app.handler({"range": "1-11"}, Context())
 
 
-def test_the_environment_sets_the_largest_body(load_app: LoadApp) -> None:
+def test_an_environment_variable_sets_the_size_of_the_largest_body(load_app: LoadApp) -> None:
     (failure,) = load_app(MAX_BODY_BYTES="1000").handler({"range": "1"}, Context())["failures"]
     assert failure["reason"] == "bad_body"
     assert failure["detail"] == "more than 1000 bytes"
@@ -147,11 +147,11 @@ def test_connections_stay_warm_from_one_invocation_to_the_next(
     pokeapi.answers = dict.fromkeys(range(1, 11), answer)
     for numbers in ("1-5", "6-10"):
         assert handle({"range": numbers})["count"] == 5
-    assert len(connections) < 10  # one may become free just too late for the next request
+    assert len(connections) < 10  # some may become free just too late to be used again
 
 
 def test_an_invocation_imports_nothing_it_does_not_use(url: str) -> None:
-    """Most of a cold start is imports; boto3 alone would double it."""
+    """Imports are most of a cold start; boto3 alone would double it."""
     done = subprocess.run(
         [
             *(sys.executable, "-c", INVOKE_AND_PRINT_MODULES),

@@ -1,6 +1,6 @@
 """An event from each AWS service that invokes functions: served, or refused with a useful message.
 
-The files in aws_events/ have the shapes that AWS documents, with our own values.
+The files in aws_events/ have the shapes that AWS documents, with values of this project.
 """
 
 import json
@@ -60,7 +60,7 @@ HTTP = {
     "rest-api-null-fields": (200, ["pikachu"]),
     "rest-api-proxy": (200, ["pikachu"]),
 }
-# event: the names; Lambda's record of a failed invocation stands for the event it contains
+# event: the names; Lambda's record of a failed invocation is handled like the event in it
 DIRECT = {
     "destination-failure-direct": PIDGEYS,
     "eventbridge-scheduler-input": FIRST_THREE,
@@ -119,7 +119,7 @@ REFUSED = {
     "codepipeline": "CodePipeline.job",
     "iot-rule-with-topic": "topic",
 }
-# event: the service whose records are refused, if they name it
+# event: the service that its records name, or None; the records are refused
 RECORDS = {
     "cloudfront-origin-response": None,
     "cloudfront-viewer-request": None,
@@ -134,7 +134,7 @@ RECORDS = {
     "s3-restore-completed": "aws:s3",
     "ses-receipt": "aws:ses",
 }
-# The refusal lists the names of their fields.
+# The refusal of these events lists the names of their fields.
 FOREIGN = [
     "alexa-skill",
     "appsync-authorizer",
@@ -274,7 +274,7 @@ def test_every_arn_has_the_same_account() -> None:
 
 
 @pytest.mark.parametrize("name", HTTP)
-def test_http(app: ModuleType, name: str) -> None:
+def test_an_http_request_gets_the_right_response(app: ModuleType, name: str) -> None:
     status, names = HTTP[name]
     reply = invoke(app, name)
     assert reply["statusCode"] == status
@@ -291,14 +291,16 @@ def test_http(app: ModuleType, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIRECT)
-def test_direct(app: ModuleType, name: str) -> None:
+def test_a_direct_call_gets_the_right_report(app: ModuleType, name: str) -> None:
     report = invoke(app, name)
     assert report["names"] == DIRECT[name]
     assert report["complete"] is True
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_queue(app: ModuleType, read_reports: ReadReports, name: str) -> None:
+def test_the_reports_of_a_batch_are_stored_and_bad_messages_fail(
+    app: ModuleType, read_reports: ReadReports, name: str
+) -> None:
     names, fields, failed = QUEUES[name]
     reply = invoke(app, name)
     ids = [failure["itemIdentifier"] for failure in reply["batchItemFailures"]]
@@ -312,7 +314,9 @@ def test_queue(app: ModuleType, read_reports: ReadReports, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_asynchronous(app: ModuleType, read_reports: ReadReports, bucket: Any, name: str) -> None:
+def test_the_reports_of_an_asynchronous_event_are_stored(
+    app: ModuleType, read_reports: ReadReports, bucket: Any, name: str
+) -> None:
     bucket.put_object(Key="requests/kanto.jsonl", Body='{"range": "1-3"}\n{"range": "151"}\n')
     reply = invoke(app, name)
     assert reply["refused"] == []
@@ -321,7 +325,7 @@ def test_asynchronous(app: ModuleType, read_reports: ReadReports, bucket: Any, n
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS_REFUSED)
-def test_asynchronous_refused(app: ModuleType, name: str) -> None:
+def test_a_bad_asynchronous_event_is_refused_without_an_error(app: ModuleType, name: str) -> None:
     reply = invoke(app, name)
     assert reply["reports"] == []
     (refusal,) = reply["refused"]
@@ -339,7 +343,7 @@ def test_a_refusal_is_stored_where_the_report_would_be(
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(app: ModuleType, name: str) -> None:
+def test_an_event_with_an_unknown_field_is_refused(app: ModuleType, name: str) -> None:
     field = REFUSED[name]
     assert field in aws_event(name)
     with pytest.raises(InvalidRequest) as caught:

@@ -1,4 +1,4 @@
-"""No invocation outlives its deadline, however slow the network, and the next one is unaffected."""
+"""No invocation outlives its deadline, however slow the network is, or affects the next one."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ from tests.tools.pokeapi import PokeAPI, answers
 BULBASAUR = Found(1, "bulbasaur")
 IVYSAUR = Found(2, "ivysaur")
 VENUSAUR = Found(3, "venusaur")
-# Only the fetch itself ends an attempt, never the client.
+# With these limits, only the fetch itself ends an attempt, never the client.
 PATIENT = Limits(connect_timeout=60.0, read_timeout=60.0, total_timeout=60.0)
 TIMED_OUT = GetError(kind="service", reason="timeout", detail="operation timed out")
 
@@ -60,8 +60,8 @@ async def late(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @pytest.fixture
 def over(url: str) -> Iterator[threading.Event]:
-    """Yield an event that ends hanging requests; set it at the end, or threads would wait."""
-    assert url  # the server stops only after this fixture
+    """Yield an event that ends hanging requests; set it at the end, so that no thread waits."""
+    assert url  # the server depends on it: it stops only after this fixture
     over = threading.Event()
     yield over
     over.set()
@@ -87,7 +87,7 @@ def noting(event: threading.Event, answer: answers.Answer) -> answers.Answer:
         ("index", "silence"),
     ],
 )
-async def test_fetched_names_are_returned_and_all_other_numbers_fail(  # noqa: PLR0913, PLR0917
+async def test_at_the_deadline_fetched_names_are_returned_and_all_other_numbers_fail(  # noqa: PLR0913, PLR0917
     pokeapi: PokeAPI,
     clients: Clients,
     late: threading.Event,
@@ -118,7 +118,7 @@ async def test_fetched_names_are_returned_and_all_other_numbers_fail(  # noqa: P
 
 
 class LosingACancellation(Clients):
-    """Clients that lose one cancellation, as pyreqwest can if it comes together with a response."""
+    """Clients that lose one cancellation, as pyreqwest may if a response arrives with it."""
 
     has_lost_one = False
 
@@ -211,7 +211,7 @@ def test_a_timeout_with_little_time_left_is_retried() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
-async def test_strategies_that_go_one_at_a_time_look_up_slow_numbers(
+async def test_strategies_that_send_one_request_at_a_time_look_up_slow_numbers(
     url: str, strategy: str
 ) -> None:
     fetched = await fetch_range(TimingOut(url, 1), range="1-3", strategy=strategy)
@@ -263,14 +263,14 @@ async def test_without_any_time_nothing_is_sent(pokeapi: PokeAPI, url: str, stra
 
 @pytest.fixture
 def mute_port() -> Iterator[int]:
-    """Yield a port that accepts connections but never answers: no TLS handshake ends."""
+    """Yield a port that accepts connections but never answers, not even a TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """Yield a port whose backlog is full: connecting never ends."""
+    """Yield a port with a full backlog, to which no connection is ever established."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
         address = listening.getsockname()
         clients = [socket.socket() for _ in range(8)]
@@ -291,7 +291,7 @@ DEAD_ENDS = {
 
 @both_clients
 @pytest.mark.parametrize("dead_end", DEAD_ENDS)
-async def test_a_connection_that_leads_nowhere_ends_at_the_deadline(
+async def test_a_fetch_over_a_dead_connection_ends_at_the_deadline(
     request: pytest.FixtureRequest, strategy: str, dead_end: str
 ) -> None:
     scheme, fixture = DEAD_ENDS[dead_end]
@@ -330,7 +330,7 @@ def test_an_http_caller_gets_504_before_api_gateway_times_out(
 ) -> None:
     pokeapi.answers[1] = answers.hang
     app = load_app()
-    # API Gateway waits 29 s, whatever Lambda's timeout is; 0.2 s are left for fetching.
+    # API Gateway waits 29 s, whatever Lambda's timeout is. This margin leaves 0.2 s to fetch.
     monkeypatch.setattr(app, "MARGIN_SECONDS", 28.8)
     reply = app.handler(http_event("/pokemon", range="1"), Context(seconds=900))
     body = json.loads(reply["body"])

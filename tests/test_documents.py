@@ -21,7 +21,7 @@ SOURCE = ROOT / "src" / "pokemon_names"
 TESTS = ROOT / "tests"
 FOLDERS = (".", ".github", "events", "tests", "tests/tools/bench")
 DOCUMENTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
-MAX_WORDS = 1200  # of the README: two and a half minutes
+MAX_WORDS = 1200  # in the README
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
 MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
 
@@ -36,7 +36,7 @@ def links() -> Iterator[tuple[Path, str, Path, str]]:
     for document in DOCUMENTS:
         for text, target, anchor in LINK.findall(text_of(document)):
             path = document
-            if target.startswith("/"):  # GitHub's tabs show some documents outside their folder
+            if target.startswith("/"):  # GitHub also shows some documents outside their folder
                 path = ROOT / target.removeprefix("/")
             elif target:
                 path = document.parent / target
@@ -111,10 +111,10 @@ def targets() -> set[str]:
     [
         (0, 1501, 1500, 1500),
         (2, 1501, 4500, 4500 + 90),  # each number's third attempt succeeds
-        (2, 10, 4500, 4500 + 90 + 1350),  # and every tenth number always fails
+        (2, 10, 4500, 4500 + 90 + 1350),  # and each tenth number always fails
     ],
 )
-def test_the_documented_numbers_of_requests_are_true(
+def test_the_documented_numbers_of_requests_are_right(
     failures: int, hopeless: int, least: int, most: int
 ) -> None:
     sent: Counter[int] = Counter()
@@ -156,7 +156,7 @@ def test_contributing_links_to_every_module() -> None:
     assert modules_of_source() | packages <= linked
 
 
-def test_a_modules_tests_have_its_path() -> None:
+def test_the_tests_of_a_module_have_its_path() -> None:
     paths = {path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.*")}
     modules = {path.relative_to(SOURCE).with_suffix("") for path in modules_of_source()}
     packages = {module.parent for module in modules} - {Path()}
@@ -168,7 +168,7 @@ def test_a_modules_tests_have_its_path() -> None:
     assert {path for path in tested if path.parent in packages} <= paths
 
 
-def test_the_badges_are_true() -> None:
+def test_the_badges_are_right() -> None:
     settings = tomllib.loads(text_of(ROOT / "pyproject.toml"))
     project = settings["project"]
     versions = [entry.rpartition(" ")[2] for entry in project["classifiers"] if ":: 3." in entry]

@@ -1,4 +1,4 @@
-"""Any bytes as one answer: every other name is still returned, and nothing is raised."""
+"""Any bytes as an answer: nothing is raised, and every other number still gets its name."""
 
 import asyncio
 import gzip
@@ -17,7 +17,7 @@ from pokemon_names.model import Failure, Found
 from tests.conftest import QUICK, fetch_range
 
 HOSTILE_NUMBER = "2"
-# A number has its own two retries only, to be quick.
+# A number has only its own two retries, so that the test is quick.
 POLICY = msgspec.structs.replace(QUICK, shared_retries=-10, max_list_attempts=1)
 DEEP = b"[" * 100_000
 
@@ -78,7 +78,7 @@ responses = st.builds(
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A server that sends `response`, whatever it is, for one number and for the list of all."""
+    """A server that sends `response`, whatever it is, for one number and for the list."""
 
     allow_reuse_address = True
     daemon_threads = True

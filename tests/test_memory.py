@@ -1,4 +1,4 @@
-"""Peak memory, as the process itself reports it: failures leave nothing behind."""
+"""Peak memory, as the process itself reports it: failed requests leave nothing behind."""
 
 import json
 import os
@@ -7,8 +7,8 @@ import sys
 
 from tests.tools.pokeapi import PokeAPI, answers
 
-# Prints the peak memory after each fetch. A process started by exec inherits its parent's peak,
-# here pytest's; a forked one does not.
+# Prints the peak memory after each fetch. It forks first, because a process started by exec
+# inherits the peak of its parent, here pytest, and a forked one does not.
 PROGRAM = """
 import asyncio, json, os, resource, sys, time
 child = os.fork()
@@ -36,7 +36,7 @@ print(json.dumps(peaks))
 
 
 def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str) -> None:
-    """Answer with bombs, and with complete bodies that lack a name."""
+    """The answers are bombs, and complete bodies without a name."""
     pokeapi.answers = dict.fromkeys(range(21, 31), answers.large(16_000_000))
     pokeapi.answers |= dict.fromkeys(range(31, 61), answers.large(3_000_000))
     pokeapi.answers[PokeAPI.LIST] = answers.status(501)
@@ -47,6 +47,7 @@ def test_failures_leave_nothing_behind(pokeapi: PokeAPI, url: str) -> None:
         check=True,
     )
     healthy, failed_once, failed_twice = json.loads(done.stdout)
-    # Bodies are decompressed one at a time, up to 4 MB each. A whole round is 130 MB and more.
+    # Bodies are decompressed one at a time, up to 4 MB each. Together, those of one fetch are at
+    # least 130 MB.
     assert failed_once < healthy + 60_000
     assert failed_twice < healthy + 60_000

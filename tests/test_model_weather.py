@@ -22,16 +22,16 @@ from tests.world import DOWN, FINAL, GOOD, LIST, NAMES, NUMBERS, POISON, SILENT,
 
 EXAMPLES = 8  # in `make test`
 STEPS = 12
-# Faults that only a timeout ends are left to `make fuzz`: on a busy machine, a good answer may take
+# Only `make fuzz` tries faults that end with a timeout: on a busy machine, a good answer may take
 # as long as the timeout.
 HAS_TIMEOUTS = not settings().derandomize
 MARGIN = 2.0  # seconds of an invocation that are not spent on fetching
-STALL = 5.0  # seconds that a busy machine may add; less than a silence lasts
-SLOW_MS = 180  # milliseconds after which a request may have timed out
-MINUTES = 300
+STALL = 5.0  # seconds that a busy machine may add; less than the 11 s of a silence
+SLOW_MS = 180  # milliseconds; a slower request may have timed out
+FIVE_MINUTES = 5 * 60
 DAY = 24 * 60 * 60
 WEEK = 7 * DAY
-PATIENCE = {"silence": 11.0, "straggler": 5.0, "lag": 60.0}  # production's, but nothing lags
+PATIENCE = {"silence": 11.0, "straggler": 5.0, "lag": 60.0}  # as in production, but nothing lags
 
 # The outcomes of a number, other than its name.
 GONE = "not found"
@@ -39,26 +39,27 @@ FAILED = "failed"
 
 # How a number may end: with the truth, with a 404 that no list confirms, or with an error.
 TRUE = "true"
-ALONE = "404 alone"
+UNCONFIRMED = "unconfirmed 404"
 LOST = "lost"
 
-# The origin of an outcome: one of the last two, a right result by URL or by the list, or an expired
-# name. MEANINGS has the ends that allow each of them.
-OWN = "by its URL"
-LISTED = "by the list"
+# The origin of an outcome. A right one comes from the number's URL or from the list, an expired
+# name from the cache; any other is UNCONFIRMED or LOST. MEANINGS has the ends that allow each
+# origin.
+OWN = "from its URL"
+LISTED = "from the list"
 STALE = "stale"
 UNSURE = "listed or stale"
 MEANINGS = {
     OWN: {TRUE},
     LISTED: {TRUE},
-    ALONE: {ALONE},
+    UNCONFIRMED: {UNCONFIRMED},
     LOST: {LOST},
-    STALE: {ALONE, LOST},
+    STALE: {UNCONFIRMED, LOST},
     UNSURE: {TRUE},
 }
 
 KINDS = st.sampled_from([*GOOD, *DOWN])
-ENDS = st.sampled_from(["close", "reset", *(["forget"] if HAS_TIMEOUTS else [])])
+WAYS_TO_END = st.sampled_from(["close", "reset", *(["forget"] if HAS_TIMEOUTS else [])])
 POISONS = st.sampled_from(POISON)
 TIMES = st.sampled_from([0, 1, 2, math.inf])
 RANGES = st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=5, unique=True)
@@ -70,7 +71,7 @@ FIELDS = st.fixed_dictionaries(
         "trace": st.just("true"),
     }
 )
-GATHERED = st.fixed_dictionaries(
+BY_URL = st.fixed_dictionaries(
     {
         "range": st.just("4-6"),
         "strategy": st.sampled_from(["gather", "sequential", "sync"]),
@@ -83,8 +84,8 @@ GATHERED = st.fixed_dictionaries(
 class Prediction(NamedTuple):
     """A request, and what the model predicts for its numbers.
 
-    `cached` has the outcome of each number that needs no HTTP request. For each of the others,
-    `ends` has the possible ends, and `expired` its expired name, if it has one.
+    `cached` has the outcome of each number that needs no HTTP request. `ends` has the possible ends
+    of each other number, and `expired` the expired names among them.
     """
 
     numbers: Sequence[int]
@@ -97,8 +98,8 @@ class Prediction(NamedTuple):
 class FunctionInWeather(RuleBasedStateMachine):
     """Rules that change the weather, invoke the function, and compare its reply with the model.
 
-    `is_undisturbed` means that no connection has ended, and `is_exact` that the last invocation
-    waited for all of its requests.
+    `is_undisturbed` is true until a connection ends, and `is_exact` if the last invocation waited
+    for all of its requests.
     """
 
     def __init__(self, world: World) -> None:
@@ -107,34 +108,34 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.sky = world.sky
         self.now = 0
         self.names = dict(NAMES)
-        self.known: dict[int, tuple[str, int]] = {}  # name, and until when it is fresh
-        self.absent: dict[int, int] = {}  # until when it is not found
+        self.known: dict[int, tuple[str, int]] = {}  # the name, and when it expires
+        self.absent: dict[int, int] = {}  # when it is forgotten
         self.is_undisturbed = True
         self.is_exact = False
         self.requests = 0
-        self.in_all = world.count()
+        self.total_requests = world.count()
 
     @initialize(kind=KINDS, slow=st.none() | st.integers(0, 6))
     def begin(self, kind: str, slow: int | None) -> None:
-        """Begin in any weather, so that no example needs another rule to set it."""
-        self.turn(kind, None, is_slow=False)
+        """Begin in any weather, so that an example needs no other rule to change it."""
+        self.change_weather(kind, None, is_slow=False)
         self.sky.slow = slow
 
     @rule(kind=KINDS, later=st.none() | st.tuples(st.integers(1, 4), KINDS), is_slow=st.booleans())
-    def turn(self, kind: str, later: tuple[int, str] | None, *, is_slow: bool) -> None:
-        """Change the weather now, and again after some requests if there is a `later` one."""
-        self.world.turn(kind)
+    def change_weather(self, kind: str, later: tuple[int, str] | None, *, is_slow: bool) -> None:
+        """Change the weather now, and again after some requests if `later` is given."""
+        self.world.change_weather(kind)
         self.sky.delay = self.world.service.delay = 0.01 if is_slow else 0.0
         self.sky.change_after = math.inf
         if later and (HAS_TIMEOUTS or kind != "silence"):
             self.sky.change_after, later_kind = later
             self.sky.changed_kind = later_kind
-            self.sky.change = lambda: self.world.turn(later_kind)
+            self.sky.change = lambda: self.world.change_weather(later_kind)
         self.is_undisturbed &= not self.ending & set(self.kinds())
 
     @rule(data=st.data(), number=st.integers(0, 6), times=TIMES)
     def be_hostile(self, data: st.DataObject, number: int, times: float) -> None:
-        """Make one number or the list fail this many times; zero ends all such faults."""
+        """Let one number or the list fail this many times; zero ends all such faults."""
         fault = data.draw(st.sampled_from(self.world.faults))
         if not times or fault in SILENT or self.silent:
             self.sky.hostile = {}
@@ -149,20 +150,20 @@ class FunctionInWeather(RuleBasedStateMachine):
         heals=st.booleans(),
     )
     def poison(self, number: int, kind: str, *, has_slash: bool, heals: bool) -> None:
-        """Make one spelling of a path always fail; `heals` ends all earlier poison."""
+        """Let one spelling of a path always fail; `heals` ends all earlier poison first."""
         if heals:
             self.sky.poison = {}
         self.sky.poison[number] = (kind, has_slash)
 
-    @rule(how=ENDS, freezes=st.booleans())
+    @rule(how=WAYS_TO_END, freezes=st.booleans())
     def end_connections(self, how: str, *, freezes: bool) -> None:
-        """End all connections; with `freezes`, freeze the process first, until the next event."""
+        """End all connections; with `freezes`, first freeze the process until the next event."""
         self.is_undisturbed = False
         if freezes:
             self.world.freeze()
         self.world.end_connections(how)
 
-    @rule(how=ENDS, freezes=st.booleans(), after=st.integers(1, 4))
+    @rule(how=WAYS_TO_END, freezes=st.booleans(), after=st.integers(1, 4))
     def end_connections_later(self, how: str, after: int, *, freezes: bool) -> None:
         """End all connections after some requests."""
 
@@ -175,7 +176,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.sky.changed_kind = None
         self.sky.change = end
 
-    @rule(seconds=st.sampled_from([60, MINUTES - 30, DAY - 30, DAY + 30, WEEK + 30]))
+    @rule(seconds=st.sampled_from([60, FIVE_MINUTES - 30, DAY - 30, DAY + 30, WEEK + 30]))
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
@@ -185,7 +186,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         self.names.pop(number, None)
         if name:
             self.names[number] = f"{name}-{number}"
-        self.world.name(self.names)
+        self.world.set_names(self.names)
 
     @rule(fields=FIELDS)
     def call(self, fields: dict[str, Any]) -> None:
@@ -201,14 +202,14 @@ class FunctionInWeather(RuleBasedStateMachine):
     @rule(
         fields=FIELDS,
         kind=st.sampled_from(["404", "503", "up"]),
-        seconds=st.sampled_from([MINUTES + 30, WEEK + 30]),
+        seconds=st.sampled_from([FIVE_MINUTES + 30, WEEK + 30]),
     )
     def call_again(self, fields: dict[str, Any], kind: str, seconds: int) -> None:
-        """Call in good weather and in this kind, in either order, with some time in between."""
-        kinds = ["up", kind] if seconds > MINUTES + 30 else [kind, "up"]
+        """Call once in good weather and once in this kind, with some time in between."""
+        kinds = ["up", kind] if seconds > FIVE_MINUTES + 30 else [kind, "up"]
         self.sky.hostile = {}
-        for then in kinds:
-            self.turn(then, None, is_slow=False)
+        for one in kinds:
+            self.change_weather(one, None, is_slow=False)
             self.invoke(fields | {"fresh": False}, [self.predict(fields | {"fresh": False})])
             self.now += seconds
 
@@ -223,7 +224,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         Another number may be slow.
         """
         number = int(fields["range"].split(",")[0])
-        self.turn("up", None, is_slow=False)
+        self.change_weather("up", None, is_slow=False)
         self.sky.slow = None
         if is_slow:
             last = number % len(NUMBERS) + 1
@@ -248,11 +249,11 @@ class FunctionInWeather(RuleBasedStateMachine):
     def take_messages(self, batch: list[dict[str, Any]]) -> None:
         self.invoke(sqs_event(batch), [self.predict(fields) for fields in batch])
 
-    @rule(data=st.data(), strategy=st.sampled_from(STRATEGIES), good=GATHERED)
+    @rule(data=st.data(), strategy=st.sampled_from(STRATEGIES), good=BY_URL)
     def take_a_bad_message(self, data: st.DataObject, strategy: str, good: dict[str, Any]) -> None:
-        """Make the list and all numbers of one message fail; the other still gets its names."""
+        """Let the list and all numbers of one message fail; the other still gets its names."""
         fault = data.draw(st.sampled_from(sorted({*self.world.faults} - SILENT - self.ending)))
-        self.turn("up", None, is_slow=False)
+        self.change_weather("up", None, is_slow=False)
         self.sky.poison = {}
         self.sky.hostile = dict.fromkeys([LIST, 1, 2, 3], (fault, math.inf))
         bad = {**good, "range": "1-3", "strategy": strategy}
@@ -269,7 +270,7 @@ class FunctionInWeather(RuleBasedStateMachine):
 
     @property
     def ending(self) -> set[str]:
-        """The faults that end connections with other requests on them."""
+        """The faults that end connections even while other requests are in flight on them."""
         return {"refuse", "reset"} if self.world.is_http2 else {"refuse"}
 
     @property
@@ -278,7 +279,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         return {key for key, (fault, _) in self.sky.hostile.items() if fault in SILENT}
 
     def kinds(self) -> list[str]:
-        """Return the weather now, and what it will change to in this invocation or a later one."""
+        """Return the weather now, and the one it will change to, perhaps after this invocation."""
         if math.isinf(self.sky.change_after) or not self.sky.changed_kind:
             return [self.sky.kind]
         return [self.sky.kind, self.sky.changed_kind]
@@ -295,13 +296,14 @@ class FunctionInWeather(RuleBasedStateMachine):
         if not set(kinds) & set(GOOD):
             if is_index or "404" not in kinds:
                 return {LOST}
-            return {ALONE} if kinds == ["404"] and has_time else {LOST, ALONE}
+            return {UNCONFIRMED} if kinds == ["404"] and has_time else {LOST, UNCONFIRMED}
         unsure = {TRUE, LOST}
         kind, _ = self.sky.poison.get(number, ("", False))
         if not is_index and ("404" in kinds or kind == "404" or self.truth(number) == GONE):
-            unsure |= {ALONE}
+            unsure |= {UNCONFIRMED}
         is_unclear = kinds[-1] not in GOOD or "rate" in kinds or LIST in self.silent
-        # Only requests that arrive change the weather, so "refuse" may last.
+        # Only a request that arrives changes the weather, and while connections are refused, none
+        # arrives.
         if not has_time or is_unclear or kinds[0] == "refuse":
             return unsure
         fault, times = self.sky.hostile.get(LIST, ("", 0))
@@ -326,7 +328,7 @@ class FunctionInWeather(RuleBasedStateMachine):
             return unsure
         if times:
             return {LOST}
-        return {ALONE if is_gone else TRUE}
+        return {UNCONFIRMED if is_gone else TRUE}
 
     def predict(self, fields: dict[str, Any], seconds: float = 30.0) -> Prediction:
         """Return the prediction for a request."""
@@ -357,7 +359,8 @@ class FunctionInWeather(RuleBasedStateMachine):
     ) -> dict[str, Any]:
         """Invoke the function, check its reply and its reports, and return the reply."""
         before = self.world.count()
-        assert before == self.in_all or not self.is_exact, "a request arrived after the reply"
+        is_same = before == self.total_requests
+        assert is_same or not self.is_exact, "a request arrived after the reply"
         every_end = [ends for one in predictions for ends in one.ends.values()]
         waits = self.waits(every_end, predictions)
         has_time = seconds == 30
@@ -372,9 +375,9 @@ class FunctionInWeather(RuleBasedStateMachine):
             **(waits if has_time else PATIENCE),
         )
         self.sky.is_watched = False
-        self.in_all = self.world.count()
-        self.requests = self.in_all - before
-        assert self.requests <= sum(map(self.most, predictions)) * (seconds > MARGIN)
+        self.total_requests = self.world.count()
+        self.requests = self.total_requests - before
+        assert self.requests <= sum(map(self.most_requests, predictions)) * (seconds > MARGIN)
         assert answer["seconds"] < seconds + STALL
         assert answer["tasks"] == []
         reply = answer["reply"]
@@ -384,7 +387,10 @@ class FunctionInWeather(RuleBasedStateMachine):
         return reply
 
     def waits(self, every_end: list[set[str]], predictions: list[Prediction]) -> dict[str, float]:
-        """Return the timeouts in seconds: short if no name is certain and something is silent."""
+        """Return the timeouts in seconds, which are short if something is silent.
+
+        If a name is certain, only the time after which requests lag is short.
+        """
         numbers = {number for one in predictions if not one.is_index for number in one.ends}
         is_silent = self.silent & {LIST, *numbers}
         if {TRUE} in every_end:
@@ -393,12 +399,13 @@ class FunctionInWeather(RuleBasedStateMachine):
             return {"silence": 0.04, "straggler": 0.04, "lag": 60.0}
         return PATIENCE
 
-    def most(self, prediction: Prediction) -> int:
+    def most_requests(self, prediction: Prediction) -> int:
         """Return how many HTTP requests a request may send at most."""
         own = len(prediction.ends) * (1 + POLICY.own_retries)
         shared = POLICY.shared_retries + len(prediction.ends)
         most = own + shared + POLICY.max_list_attempts
-        if self.world.is_http2:  # requests that are retried with half as many others
+        if self.world.is_http2:
+            # Requests whose connection ends are retried, each time with half as many others.
             most += (len(prediction.ends) + 1) * len(prediction.ends).bit_length()
         return most if prediction.ends else 0
 
@@ -422,10 +429,11 @@ class FunctionInWeather(RuleBasedStateMachine):
             assert len(attempts) == self.requests
             if kinds == ["up"] and not self.sky.hostile and not self.sky.poison:
                 slowest = max([one["end_ms"] - one["start_ms"] for one in attempts] or [0])
-                assert len(attempts) == sum(map(self.fewest, predictions)) or slowest > SLOW_MS
+                fewest = sum(map(self.fewest_requests, predictions))
+                assert len(attempts) == fewest or slowest > SLOW_MS
         self.remember(origins)
 
-    def fewest(self, prediction: Prediction) -> int:
+    def fewest_requests(self, prediction: Prediction) -> int:
         """Return how many HTTP requests a request needs if nothing fails."""
         if prediction.is_index:
             return min(1, len(prediction.ends))
@@ -455,7 +463,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         timing = report["timing"]
         assert timing["cached"] == len(prediction.cached)
         assert 0 <= timing["stale"] - counts[STALE] <= counts[UNSURE]
-        # The list may have been faster than an answer that also arrived.
+        # If the number's own answer arrived as well, the list may still have been first.
         either = counts[OWN] if None in answered else 0
         assert 0 <= timing["listed"] - listed <= counts[UNSURE] + either
         assert timing["requests"] == len(report["trace"])
@@ -469,7 +477,7 @@ class FunctionInWeather(RuleBasedStateMachine):
         is_listed = None in answered
         if outcome == FAILED or (outcome == GONE and not is_listed):
             assert expired is None
-            return LOST if outcome == FAILED else ALONE
+            return LOST if outcome == FAILED else UNCONFIRMED
         if number in answered or (is_listed and outcome != expired):
             assert outcome == self.truth(number)
             return OWN if number in answered else LISTED
@@ -479,15 +487,15 @@ class FunctionInWeather(RuleBasedStateMachine):
         return STALE
 
     def remember(self, origins_of_all: Sequence[Mapping[int, str]]) -> None:
-        """Note what the function has cached, or make it forget everything if that is unclear.
+        """Note what the function has cached; if that is unclear, let it forget everything.
 
-        The function caches a name again only after a day, a seventh of the week that it is fresh.
+        A name stays fresh for a week, and the function renews it only after a seventh of that time.
         """
         origins_of: dict[int, set[str]] = {}
         for one in origins_of_all:
             for number, origin in one.items():
                 origins_of.setdefault(number, set()).add(origin)
-        if any(UNSURE in some or {LISTED, ALONE} <= some for some in origins_of.values()):
+        if any(UNSURE in some or {LISTED, UNCONFIRMED} <= some for some in origins_of.values()):
             self.known.clear()
             self.absent.clear()
             self.world.ask("begin")
@@ -502,11 +510,11 @@ class FunctionInWeather(RuleBasedStateMachine):
                     self.absent[number] = self.now + DAY
                 elif name != known or fresh_until < self.now + WEEK - DAY:
                     self.known[number] = (name, self.now + WEEK)
-            elif ALONE in origins and not known:
-                self.absent[number] = self.now + MINUTES
+            elif UNCONFIRMED in origins and not known:
+                self.absent[number] = self.now + FIVE_MINUTES
 
     def teardown(self) -> None:
-        self.world.calm()
+        self.world.reset_and_check()
 
 
 @pytest.mark.hypothesis

@@ -74,7 +74,7 @@ def test_an_error_says_what_to_write(expression: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["1-11", "1-5,10-15", "1-10,10", "1," * 10 + "1"])
-def test_more_numbers_than_allowed(expression: str) -> None:
+def test_more_numbers_than_allowed_are_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r"numbers; the maximum is 10$"):
         parse_range(expression, max_numbers=10)
 
@@ -85,7 +85,7 @@ def test_the_longest_expression_is_parsed() -> None:
     assert parse_range(longest, max_numbers=10_000) == (1, 25)
 
 
-def test_an_expression_is_as_short_as_the_order_of_its_numbers_allows() -> None:
+def test_a_formatted_range_is_as_short_as_the_order_of_its_numbers_allows() -> None:
     assert format_range([1, 2, 3, 7, 10001, 10002, 5, 4]) == "1-3,7,10001-10002,5,4"
 
 

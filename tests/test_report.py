@@ -37,7 +37,7 @@ def report(
     return Report(request, fetched)
 
 
-def test_the_report_as_every_caller_gets_it() -> None:
+def test_every_caller_gets_the_same_report() -> None:
     assert report(BULBASAUR, NOT_FOUND).as_dict() == {
         "range": "1,1026",
         "strategy": "gather",
@@ -68,7 +68,7 @@ def test_the_report_as_every_caller_gets_it() -> None:
     }
 
 
-def test_the_trace_has_every_request_to_a_tenth_of_a_millisecond() -> None:
+def test_the_trace_has_the_times_of_every_request_in_tenths_of_a_millisecond() -> None:
     (attempt,) = report(BULBASAUR, trace=True).as_dict()["trace"]
     assert attempt == {
         "number": 1,

@@ -1,4 +1,4 @@
-"""Each sample event in events/, and what the README there says about it."""
+"""Each sample event in events/, and what events/README.md says about it."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def warm(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001
     return lambda event: app.handler(event, Context())
 
 
-def test_every_sample_is_a_test_case() -> None:
+def test_every_sample_is_tested() -> None:
     tested = {*HTTP, *DIRECT, *INVALID, *QUEUES, *ASYNCHRONOUS, *TASKS}
     assert {path.stem for path in EVENTS.glob("*.json")} == tested
 
@@ -121,7 +121,7 @@ def without_times(value: Any) -> str:
 
 
 @pytest.mark.parametrize("name", HTTP)
-def test_http(warm: Handle, name: str) -> None:
+def test_an_http_request_gets_the_right_response(warm: Handle, name: str) -> None:
     status, content_type, names = HTTP[name]
     reply = warm(sample(name))
     assert reply["statusCode"] == status
@@ -135,7 +135,7 @@ def test_http(warm: Handle, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIRECT)
-def test_direct(warm: Handle, name: str) -> None:
+def test_a_direct_call_gets_the_right_report(warm: Handle, name: str) -> None:
     count, last, failed = DIRECT[name]
     report = warm(sample(name))
     assert list(report) == FIELDS
@@ -154,7 +154,9 @@ def test_a_direct_caller_can_catch_invalid_request_by_its_name(warm: Handle, nam
 
 
 @pytest.mark.parametrize("name", QUEUES)
-def test_queue(warm: Handle, read_reports: ReadReports, name: str) -> None:
+def test_the_reports_of_a_batch_are_stored_and_bad_messages_fail(
+    warm: Handle, read_reports: ReadReports, name: str
+) -> None:
     names, failed = QUEUES[name]
     reply = warm(sample(name))
     assert reply == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
@@ -165,7 +167,9 @@ def test_queue(warm: Handle, read_reports: ReadReports, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ASYNCHRONOUS)
-def test_asynchronous(warm: Handle, read_reports: ReadReports, bucket: Any, name: str) -> None:
+def test_the_reports_of_an_asynchronous_event_are_stored(
+    warm: Handle, read_reports: ReadReports, bucket: Any, name: str
+) -> None:
     names = ASYNCHRONOUS[name]
     event = sample(name)
     if name == "eventbridge-s3":
@@ -174,7 +178,7 @@ def test_asynchronous(warm: Handle, read_reports: ReadReports, bucket: Any, name
         event["detail"]["bucket"]["name"] = bucket.name
         event["detail"]["object"]["etag"] = put.e_tag.strip('"')
     if name == "scheduler":
-        event["detail"]["range"] = "1-3"  # the next test has the whole range
+        event["detail"]["range"] = "1-3"  # the next test checks its whole range
     reply = warm(event)
     assert [report["complete"] for report in reply["reports"]] == [True] * len(names)
     assert [report["names"] for report in read_reports().values()] == names
@@ -187,7 +191,9 @@ def test_the_schedule_fetches_every_name_afresh() -> None:
     assert job.request.fresh is True
 
 
-def test_tasks(warm: Handle, read_reports: ReadReports) -> None:
+def test_the_tasks_of_the_state_machine_plan_fetch_and_merge(
+    warm: Handle, read_reports: ReadReports
+) -> None:
     plan = warm(sample("states-plan"))
     assert plan["request"] == {"range": "1-1025,10001-10326", "strategy": "gather", "fresh": False}
     assert plan["folder"] == "runs/every-name-2026-11-22/20261122T220000.000000Z"

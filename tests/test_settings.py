@@ -1,4 +1,4 @@
-"""The environment variables, and the values they may have."""
+"""The environment variables, and the values that they may have."""
 
 import math
 import os
@@ -23,7 +23,7 @@ NONSENSE = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----
 @pytest.mark.parametrize(
     "url", ["https://pokeapi.co/api/v2", "http://127.0.0.1:8000/api/v2/", "HTTPS://пример.рф"]
 )
-def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
+def test_a_url_that_requests_can_be_sent_to_is_accepted(url: str) -> None:
     assert checked_url("POKEAPI_URL", url) == url
 
 
@@ -43,7 +43,7 @@ def test_a_url_that_requests_can_be_sent_to(url: str) -> None:
         "https://pokeapi.co/a\u00a0b",
     ],
 )
-def test_with_any_other_url_the_init_fails_and_says_what_to_write(
+def test_with_any_other_url_init_fails_and_says_what_to_write(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr("os.environ", {"POKEAPI_URL": url})
@@ -67,7 +67,7 @@ def test_with_any_other_url_the_init_fails_and_says_what_to_write(
         ("me:secret@pokeapi.co", "…"),
     ],
 )
-def test_a_url_is_refused_without_what_may_be_secret(
+def test_a_refused_url_is_shown_without_what_may_be_secret(
     monkeypatch: pytest.MonkeyPatch, url: str, shown: str
 ) -> None:
     with pytest.raises(InvalidSetting) as caught:
@@ -77,13 +77,13 @@ def test_a_url_is_refused_without_what_may_be_secret(
 
 
 @pytest.mark.usefixtures("authority")  # SSL_CERT_FILE
-def test_a_file_of_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_certificates_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     check_certificates(os.environ)
 
 
 @pytest.mark.parametrize("name", ["ca.pem", "5ed36f99.0"])
-def test_a_folder_of_certificates(
+def test_a_folder_of_certificates_is_accepted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / name))
@@ -98,7 +98,7 @@ def test_no_certificates_are_needed() -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-file.pem", "", "empty.pem", "nonsense.pem", "cut.pem"])
-def test_without_certificates_in_the_file_the_init_fails(
+def test_without_certificates_in_the_file_init_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "empty.pem").touch()
@@ -112,7 +112,7 @@ def test_without_certificates_in_the_file_the_init_fails(
 
 
 @pytest.mark.parametrize("name", ["no-such-folder", "", "empty", "nonsense"])
-def test_without_certificates_in_the_folder_the_init_fails(
+def test_without_certificates_in_the_folder_init_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -127,7 +127,7 @@ def test_without_certificates_in_the_folder_the_init_fails(
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 @pytest.mark.usefixtures("authority")
-def test_if_one_variable_is_wrong_the_init_fails_even_if_the_other_is_right(
+def test_if_one_variable_is_wrong_init_fails_even_if_the_other_is_right(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -135,7 +135,9 @@ def test_if_one_variable_is_wrong_the_init_fails_even_if_the_other_is_right(
         load(monkeypatch, **{name: "/missing"})
 
 
-def test_both_variables_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_if_both_variables_are_wrong_both_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     file = tmp_path / "ca.pem"
     file.touch()
     with pytest.raises(InvalidSetting) as caught:
@@ -201,7 +203,7 @@ def test_a_rate_is_a_number_above_0(given: str) -> None:
     assert settings.max_requests_per_second == float(given)
 
 
-def test_an_empty_rate_is_no_limit() -> None:
+def test_an_empty_rate_means_no_limit() -> None:
     settings = Settings.from_environment({"MAX_REQUESTS_PER_SECOND": ""})
     assert settings.max_requests_per_second == math.inf
 
@@ -215,7 +217,7 @@ def test_any_other_rate_is_refused(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["0", "0.5", "604800"])
-def test_seconds_are_a_number_from_0(given: str) -> None:
+def test_seconds_are_a_number_of_0_or_more(given: str) -> None:
     assert Settings.from_environment({"CACHE_SECONDS": given}).cache_seconds == float(given)
 
 

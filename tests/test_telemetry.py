@@ -45,7 +45,7 @@ def invoke(handle: Handle, capsys: Capture) -> Callable[[Any], Output]:
 
 @pytest.fixture
 def record(load_app: LoadApp, capsys: Capture) -> Callable[[Report], Output]:
-    """Return a function that records a report and returns what that wrote."""
+    """Return a function that records a report and returns what telemetry wrote."""
 
     def record(report: Report) -> Output:
         telemetry = load_app().telemetry
@@ -60,7 +60,7 @@ Invoke = Callable[[Any], Output]
 Record = Callable[[Report], Output]
 
 
-def test_one_log_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> None:
+def test_an_invocation_logs_one_line_with_the_timing_and_the_lambda_context(invoke: Invoke) -> None:
     (line,) = invoke({"range": "1-3,1026"}).logs
     assert line["level"] == "INFO"
     assert line["message"] == "fetched"
@@ -82,7 +82,7 @@ def test_only_the_first_invocation_is_a_cold_start(invoke: Invoke) -> None:
     assert [output.values("ColdStart") for output in outputs] == [[1], [0], [0]]
 
 
-def test_the_correlation_id_is_the_sources_own(invoke: Invoke) -> None:
+def test_the_correlation_id_is_the_one_that_the_source_uses(invoke: Invoke) -> None:
     expected = {
         "direct-one": Context.aws_request_id,
         "http-api": "TrVVWjAhliAEP5g=",
@@ -95,7 +95,7 @@ def test_the_correlation_id_is_the_sources_own(invoke: Invoke) -> None:
     assert ids == expected
 
 
-def test_logs_never_hold_a_callers_headers(load_app: LoadApp, capsys: Capture) -> None:
+def test_logs_never_contain_a_callers_headers(load_app: LoadApp, capsys: Capture) -> None:
     secrets = {"authorization": "secret", "x-amzn-trace-id": f"secret;{TRACE_ID};secret"}
     app = load_app(POWERTOOLS_LOGGER_LOG_EVENT="true")
     for name in HTTP_SAMPLES:
@@ -112,7 +112,7 @@ def test_logs_never_hold_a_callers_headers(load_app: LoadApp, capsys: Capture) -
     assert output.count(f'"correlation_id":"{TRACE_ID}"') == len(HTTP_SAMPLES)
 
 
-def test_metrics_by_service_and_strategy(invoke: Invoke) -> None:
+def test_all_metrics_are_by_service_and_some_also_by_strategy(invoke: Invoke) -> None:
     output = invoke({"range": "1-3,1026"})
     units: dict[str, str] = {}
     by_strategy: set[str] = set()
@@ -148,9 +148,7 @@ def test_names_from_the_list_of_all_are_counted(invoke: Invoke) -> None:
     assert second.values("Listed") == [0]  # all of them are cached
 
 
-def test_retryable_failures_are_counted_apart_from_all_failures(
-    pokeapi: PokeAPI, invoke: Invoke
-) -> None:
+def test_retryable_failures_are_also_counted_separately(pokeapi: PokeAPI, invoke: Invoke) -> None:
     forbidden = answers.text(403, "Forbidden")
     pokeapi.answers = {PokeAPI.LIST: forbidden, 2: forbidden}
     output = invoke({"range": "1-3,1026"})
@@ -186,7 +184,7 @@ def test_a_log_line_stays_below_256_kb_whatever_fails(
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
-def test_request_times_are_whole_milliseconds_and_at_most_a_hundred(
+def test_at_most_a_hundred_request_times_are_recorded_in_whole_milliseconds(
     record: Record, count: int
 ) -> None:
     attempts = [
@@ -209,7 +207,7 @@ def test_request_times_are_whole_milliseconds_and_at_most_a_hundred(
     assert output.logs[0]["report"]["timing"]["max_ms"] == count + 0.4
 
 
-def test_a_race_logs_and_measures_each_strategy(invoke: Invoke) -> None:
+def test_each_strategy_of_a_race_is_logged_and_measured(invoke: Invoke) -> None:
     output = invoke(http_event("/race", range="1"))
     measured = [line["strategy"] for line in output.metrics if "strategy" in line]
     assert [line["report"]["strategy"] for line in output.logs] == list(STRATEGIES)
@@ -267,7 +265,7 @@ def test_no_correlation_id_breaks_the_log_line(
     assert line["correlation_id"] == "\\ud800\n"
 
 
-def test_powertools_own_variables_set_level_sampling_and_names(
+def test_powertools_variables_set_the_log_level_the_sample_rate_and_the_names(
     load_app: LoadApp, capsys: Capture
 ) -> None:
     quiet = load_app(

@@ -1,4 +1,4 @@
-"""Fetches in weather that lasts, with production's delays.
+"""Fetches in weather that lasts, nearly all with production's delays.
 
 tools/test_simulation.py covers more kinds of weather, on a virtual clock.
 """
@@ -14,9 +14,9 @@ from tests.fetching.small import right
 from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.pokeapi.weather import Weather
 
-# No number lags or becomes a straggler, not even on a busy machine.
+# With these timeouts, no number lags or becomes a straggler, not even on a busy machine.
 PRODUCTION = Policy(lag_timeout=60.0, straggler_timeout=60.0)
-# Without the list, hopeless numbers fail soon.
+# No shared retries, so that hopeless numbers soon fail if there is no list.
 IMPATIENT = msgspec.structs.replace(PRODUCTION, shared_retries=-1000)
 
 fuzz = pytest.mark.fuzz
@@ -84,7 +84,7 @@ async def test_a_rate_limit_costs_only_time(pokeapi: PokeAPI, url: str, *, has_l
 
 
 @with_and_without_list
-async def test_hopeless_numbers_come_from_the_list_or_only_they_fail(
+async def test_hopeless_numbers_come_from_the_list_and_without_it_only_they_fail(
     pokeapi: PokeAPI, url: str, *, has_list: bool
 ) -> None:
     if not has_list:
@@ -106,11 +106,11 @@ async def test_first_requests_that_all_fail_do_not_hold_back_retries(
     fetched = await fetch_range(url, policy=policy, range="1-50")
     assert len(names_of(fetched)) == 50
     first_name = [attempt.ok for attempt in fetched.attempts].index(True)
-    assert first_name < 45  # a retry may be late by chance, but not after all first requests
+    assert first_name < 45  # by chance, a retry may be late, but not after all first requests
 
 
 @with_and_without_list
-async def test_a_retry_after_beyond_the_deadline_is_not_waited_for(
+async def test_no_retry_waits_for_a_retry_after_beyond_the_deadline(
     pokeapi: PokeAPI, url: str, *, has_list: bool
 ) -> None:
     if not has_list:

@@ -1,4 +1,4 @@
-"""The function's process and its PokeAPI; a test can change weather and network at any time."""
+"""The function in its own process, with a PokeAPI and a network that tests change at any time."""
 
 import asyncio
 import json
@@ -36,10 +36,10 @@ from tests.tools.relay import Relay
 LIST = PokeAPI.LIST
 NUMBERS = range(1, 7)
 SLOW_SECONDS = 0.03
-MORE_KILOBYTES = 60_000  # that peak memory may grow by after the first invocations
+MAX_GROWTH = 60_000  # kilobytes by which peak memory may grow after the first invocations
 NAMES = {number: pokemon()[number].name for number in range(1, 5)}
 
-# The body of another number, and a list of all that breaks off after its first entry.
+# The body of another number, and a first page with one entry instead of the whole list.
 ANOTHER = json.dumps({"id": 999, "name": "missingno"})
 PART = json.dumps({"count": 1350, "next": "/?offset=1", "results": [list_entry(pokemon()[1])]})
 
@@ -56,6 +56,8 @@ ANSWERS: dict[str, Answer] = {
     "short_gzip": answers.short_gzip,
     "stuck": answers.stuck,
 }
+# FINAL faults are not retried, and SILENT ones end only with a timeout. GOOD weather lets enough
+# requests through, and DOWN weather none. POISON affects one spelling of a path.
 FINAL = {"403", "bomb", "elsewhere"}
 SILENT = {"silence", "drip", "stuck"}
 GOOD = ["up", "limit", "rate"]
@@ -84,14 +86,14 @@ TROUBLE = re.compile(r"^.*(?:Traceback|Exception ignored|never retrieved|Warning
 
 
 class Sky(Weather):
-    """The weather: `kind` is one of GOOD, or the fault that all numbers meet.
+    """The weather: `kind` is one of GOOD, or the fault that all requests meet.
 
-    `hostile` has the faults that single numbers meet, and how many times. `poison` has the faults
-    that one spelling of a number's path always meets: with a final slash, or without. The number
-    that is `slow` is answered after the others.
+    `hostile` gives single numbers a fault, and how many of their requests meet it. `poison` gives
+    single numbers a fault that one spelling of their path always meets, and whether that is the one
+    with a final slash. The number `slow` is answered after the others.
 
-    The request that brings `change_after` to zero calls `change`. Requests that arrive after the
-    reply do not count, because they are not watched.
+    `change_after` counts down the requests that arrive while `is_watched` is true; the one that
+    brings it to zero calls `change`.
     """
 
     def __init__(self) -> None:
@@ -192,21 +194,24 @@ class Sky(Weather):
 
 
 class Server(Http2Server):
-    """A server that passes `behave` twice the number, plus one if the path ends with a slash."""
+    """A server that notes twice the number of a request, plus one if its path ends with a slash."""
 
     def note(self, path: str) -> int:
         return 2 * super().note(path) + path.partition("?")[0].endswith("/")
 
 
 class World:
-    """The process, its PokeAPI and the relay between them. Requests time out if `has_timeouts`."""
+    """The process, its PokeAPI and the relay between them.
+
+    Unless `has_timeouts` is true, requests practically never time out.
+    """
 
     def __init__(
         self, stack: ExitStack, log: Path, tls: ssl.SSLContext | None, *, has_timeouts: bool
     ) -> None:
         self.sky = Sky()
         self.is_http2 = tls is not None
-        self.faults = sorted(ANSWERS.keys() - {"404"})  # an answer rather than a fault
+        self.faults = sorted(ANSWERS.keys() - {"404"})  # the right answer for some numbers
         self.service = PokeAPI(weather=self.sky)
         if tls:
             self.faults = sorted({*HTTP2_FAULTS} - {"404"})
@@ -248,8 +253,8 @@ class World:
         self.is_frozen = False
         self._pid = self.ask("begin")
         stack.callback(os.kill, self._pid, signal.SIGKILL)
-        self._at_first = self._warm_up()
-        self.calm()
+        self._left_at_first = self._warm_up()
+        self.reset_and_check()
 
     def ask(self, function: str, **arguments: Any) -> Any:
         """Call a function in the process and return its result."""
@@ -270,7 +275,7 @@ class World:
             os.kill(self._pid, signal.SIGCONT)
 
     def count(self) -> int:
-        """Wait for requests that are on their way, and return how many have arrived."""
+        """Return how many requests have arrived, including those that were still on their way."""
         for _ in range(2):
             self._thread.call(settle)
             if self.sky.loop:
@@ -281,8 +286,8 @@ class World:
         getattr(self.relay, how)()
         self._thread.call(settle)
 
-    def turn(self, kind: str) -> None:
-        """Change the weather to this kind."""
+    def change_weather(self, kind: str) -> None:
+        """Change the weather to this kind. For "refuse", close the port as well."""
         self.sky.kind = kind
         if kind != "refuse":
             self.accept()
@@ -295,23 +300,23 @@ class World:
         if not self._listening:
             self._listening = self._thread.call(self.relay.listen, self._port)
 
-    def calm(self) -> None:
-        """End all connections and check that the example left nothing behind in the process."""
+    def reset_and_check(self) -> None:
+        """End all connections, and check that the example has left nothing in the process."""
         self.sky.clear()
-        self.turn("up")
-        self.name(NAMES)
+        self.change_weather("up")
+        self.set_names(NAMES)
         self.ask("begin")
         left = self._left()
         assert left["sockets"] == left["tasks"] == left["threads"] == 0
-        assert left["files"] <= self._at_first["files"]
-        assert left["objects"] <= self._at_first["objects"] + 1000
-        assert left["kilobytes"] <= self._at_first["kilobytes"] + MORE_KILOBYTES
+        assert left["files"] <= self._left_at_first["files"]
+        assert left["objects"] <= self._left_at_first["objects"] + 1000
+        assert left["kilobytes"] <= self._left_at_first["kilobytes"] + MAX_GROWTH
         assert not TROUBLE.findall(self._log.read_text(encoding="utf-8"))
         os.truncate(self._log, 0)
         self.relay.connections.clear()
 
-    def name(self, names: Mapping[int, str]) -> None:
-        """Let only these Pokémon exist, and one nobody asks for, so the list is never empty."""
+    def set_names(self, names: Mapping[int, str]) -> None:
+        """Let only these Pokémon exist, and 151, so that the list is never empty."""
         self.sky.pokemon = {
             number: pokemon()[number]._replace(name=name) for number, name in names.items()
         }
@@ -319,7 +324,7 @@ class World:
         self.service.pokemon = self.sky.pokemon
 
     def _left(self) -> dict[str, int]:
-        """Return what is left once the process has noticed that its connections have ended."""
+        """Return what is left in the process once it has noticed that its connections ended."""
         for _ in range(1000):
             self.end_connections("reset")
             left: dict[str, int] = self.ask("left")

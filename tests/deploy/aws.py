@@ -1,6 +1,6 @@
 """The part of AWS that moto lacks: Lambda, with one environment and its asynchronous events.
 
-Importing it takes a second, so tests import it late.
+Importing this module takes a second, so tests import it late.
 """
 
 import copy
@@ -33,8 +33,8 @@ Event = dict[str, Any]
 class Lambda:
     """One environment, which handles one event at a time, and the events that wait for it.
 
-    `deaths` is how often an event kills the environment before it succeeds, and `throttles` how
-    often the event is refused before that. Both are keyed by `name_of` the event.
+    `throttles` says how often an event is refused before it is handled, and `deaths` how often it
+    then kills the environment before it succeeds. Their keys are what `name_of` returns.
     """
 
     def __init__(self, app: ModuleType, failures_queue: str) -> None:
@@ -99,8 +99,8 @@ def name_of(event: Event) -> str:
     return key.rpartition("/")[2]
 
 
-def lead_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Route moto's calls to the function, and let a state machine end before its start returns."""
+def route_calls_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Route moto's calls to the function, and run a state machine to its end when it is started."""
 
     def invoke(
         _: Any,
@@ -115,7 +115,7 @@ def lead_to(running: Lambda, monkeypatch: pytest.MonkeyPatch) -> None:
     write = result_writer_decl.ResultWriter.eval
 
     def write_results(writer: Any, env: Environment) -> None:
-        """Write to the place in the state's input, as AWS does; moto would look in the results."""
+        """Take the key to write to from the state's input, as AWS does; moto uses its results."""
         env.stack.append(env.states.get_input())
         write(writer, env)
 

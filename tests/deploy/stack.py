@@ -1,6 +1,7 @@
 """The template, translated as CloudFormation would translate it, and deployed into moto.
 
-Importing it takes two seconds, so tests import it late.
+Importing this module takes two seconds, so tests import it late if most of their file can do
+without it.
 """
 
 import copy
@@ -20,9 +21,9 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.conftest import EVENTS, REGION
 
-# Resources that moto's CloudFormation does not create, and what tests do instead. Without a remark,
-# tests read only the translated template. Moto creates no version either, so `deploy` replaces the
-# alias with the function.
+# Resources that moto's CloudFormation does not create, and what tests do instead. If the remark is
+# empty, they read the translated template. Moto does not create the function's version either, so
+# `deploy` replaces the alias with the function.
 NOT_IN_MOTO = {
     "Api": "`sam local start-api` shows that it works",
     "ApiApiGatewayDefaultStage": "like the API",
@@ -56,7 +57,7 @@ FUNCTION = '{"Fn::GetAtt": ["PokemonNames", "Arn"]}'
 
 
 class NoManagedPolicies:
-    """AWS's managed policies for the translator: none, because the template uses none."""
+    """No managed policies for the translator, because the template uses none."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -64,7 +65,7 @@ class NoManagedPolicies:
 
 @cache
 def translate(**parameters: str) -> Mapping[str, Any]:
-    """Return the plain CloudFormation that the template becomes with these parameters."""
+    """Return the template as plain CloudFormation, with these parameters."""
     source = yaml_parse((EVENTS.parent / "template.yaml").read_text(encoding="utf-8"))
     resources = source["Resources"]
     for function in ("PokemonNames", "PreTraffic"):
@@ -86,7 +87,7 @@ def deploy(**parameters: str) -> dict[str, str]:
     machine = template["Resources"]["EveryName"]["Properties"]
     del machine["DefinitionS3Location"]
     substitutions = machine.pop("DefinitionSubstitutions")
-    # Moto reads a definition only from the template, and substitutes nothing in it; its Fn::Sub
+    # Moto reads a definition only from the template, and substitutes nothing in it. Its Fn::Sub
     # would turn `$$` into `$`. It also refuses this percentage without a decimal point.
     definition = DEFINITION.read_text(encoding="utf-8")
     definition = re.sub(r'("ToleratedFailurePercentage": \d+)', r"\1.0", definition)
@@ -106,9 +107,9 @@ def deploy(**parameters: str) -> dict[str, str]:
         )
     found = cloudformation.describe_stack_resources(StackName="pokemon-names")["StackResources"]
     named = [one for one in found if "PhysicalResourceId" in one]
-    made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in named}
+    deployed = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in named}
     resources = template["Resources"].items()
     wanted = {name for name, one in resources if one.get("Condition") != "HasSharedCache"}
-    missing = {one for one in wanted - made.keys() if not one.startswith("PokemonNamesVersion")}
+    missing = {one for one in wanted - deployed.keys() if not one.startswith("PokemonNamesVersion")}
     assert missing == NOT_IN_MOTO.keys(), missing ^ NOT_IN_MOTO.keys()
-    return made
+    return deployed

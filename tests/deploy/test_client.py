@@ -1,4 +1,4 @@
-"""The client that openapi-python-client generates from openapi.yaml, against `make serve`."""
+"""A client that openapi-python-client generates from openapi.yaml calls `make serve`."""
 
 import json
 import os
@@ -41,7 +41,7 @@ print(json.dumps({
 """
 
 
-def test_a_generated_client_has_every_member(tmp_path: Path) -> None:
+def test_a_generated_client_reads_every_member(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     python = str(venv / "bin" / "python")
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)

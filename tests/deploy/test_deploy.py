@@ -12,7 +12,8 @@ DEVELOPMENT = "Architecture=x86_64"
 PRODUCTION = (
     "Architecture=arm64 LogRetentionDays=90 SharedCache=true Rollout=Canary10Percent15Minutes"
 )
-ODD = 'A=it\'s B="x y" C=$(shell x)$$(x)`x`$1 D=1;2&#*'  # neither make nor the shell may read it
+# Neither make nor the shell may interpret this.
+ODD = 'A=it\'s B="x y" C=$(shell x)$$(x)`x`$1 D=1;2&#*'
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def make(programs: Path, target: str, *variables: str, **environment: str) -> list[str]:
-    """Return the calls of SAM, or the line printed if the target fails before them."""
+    """Return the calls of SAM, or the one line printed if the target fails before the first."""
     done = subprocess.run(
         ["make", "--silent", target, *variables],
         cwd=ROOT,
@@ -71,8 +72,10 @@ def test_build_and_deployment_use_the_same_configuration(
     ("value", "option"),
     [("true", " --no-confirm-changeset"), ("1", " --no-confirm-changeset"), ("false", "")],
 )
-def test_in_ci_nobody_is_asked(programs: Path, value: str, option: str) -> None:
-    """Elsewhere, somebody confirms production's change set by hand."""
+def test_in_ci_nobody_has_to_confirm_the_change_set(
+    programs: Path, value: str, option: str
+) -> None:
+    """Elsewhere, somebody confirms production's change set."""
     *_, deployment = make(programs, "deploy", "CONFIG=prod", CI=value)
     assert deployment == f"sam deploy --config-env prod{option}"
 

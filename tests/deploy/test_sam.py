@@ -1,4 +1,4 @@
-"""The function as `sam build` packages it, in its container, called by the real `sam local`."""
+"""The function as `sam build` packages it, in a container, called by the real `sam local`."""
 
 import ipaddress
 import json
@@ -34,7 +34,7 @@ SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
 
 
 def need(tool: str, *command: str) -> str:
-    """Return what a command prints; if it fails, end the whole test run."""
+    """Return what a command prints; if it fails, end the whole test run with one line."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -158,13 +158,13 @@ def test_sam_init_creates_a_working_project(environment: Mapping[str, str], tmp_
         ("direct-unknown-number", [1024, 1025]),
     ],
 )
-def test_invoke(
+def test_a_direct_call_returns_the_names(
     built: Mapping[str, str], options: list[str], name: str, numbers: list[int]
 ) -> None:
     assert invoke(built, options, name)["names"] == [NAMES[number] for number in numbers]
 
 
-def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[str]) -> None:
+def test_an_invalid_request_is_refused(built: Mapping[str, str], options: list[str]) -> None:
     reply = invoke(built, options, "direct-bad-range")
     assert reply["errorType"] == "InvalidRequest"
     assert reply["errorMessage"].startswith("range: got '1-x', allowed: ")
@@ -173,7 +173,7 @@ def test_invoke_with_an_invalid_request(built: Mapping[str, str], options: list[
 @pytest.mark.parametrize(
     ("name", "count"), [("sns", 1), ("eventbridge", 4), ("failure-record", 4), ("scheduler", 1351)]
 )
-def test_invoke_with_an_asynchronous_event(
+def test_an_asynchronous_event_returns_its_reports(
     built: Mapping[str, str], options: list[str], name: str, count: int
 ) -> None:
     assert [report["count"] for report in invoke(built, options, name)["reports"]] == [count]
@@ -182,21 +182,21 @@ def test_invoke_with_an_asynchronous_event(
 @pytest.mark.parametrize(
     ("name", "failed"), [("sqs", ["2e1424d4-f796-459a-8184-9c92662be6da"]), ("sqs-sns-wrapped", [])]
 )
-def test_invoke_with_a_batch_of_messages(
+def test_a_batch_returns_the_messages_that_failed(
     built: Mapping[str, str], options: list[str], name: str, failed: list[str]
 ) -> None:
     reply = invoke(built, options, name)
     assert reply == {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 
 
-def test_invoke_with_a_chunk(built: Mapping[str, str], options: list[str]) -> None:
+def test_a_chunk_is_fetched(built: Mapping[str, str], options: list[str]) -> None:
     summary = invoke(built, options, "states-fetch")
     assert summary["complete"] is True
     assert summary["count"] == 67
 
 
 @pytest.mark.parametrize("name", ["states-plan", "states-merge"])
-def test_invoke_without_the_bucket_that_a_task_needs(
+def test_a_task_that_needs_the_bucket_is_refused_without_it(
     built: Mapping[str, str], options: list[str], name: str
 ) -> None:
     assert invoke(built, options, name)["errorType"] == "InvalidRequest"
@@ -211,7 +211,7 @@ def api(built: Mapping[str, str], options: list[str]) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_names_by_url(api: httpx.Client) -> None:
+def test_the_api_returns_names(api: httpx.Client) -> None:
     response = api.get("/pokemon", params={"range": "1-151,10001-10010"})
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
@@ -219,30 +219,30 @@ def test_names_by_url(api: httpx.Client) -> None:
     assert response.json()["names"] == [NAMES[number] for number in numbers]
 
 
-def test_one_pokemon_by_url(api: httpx.Client) -> None:
+def test_the_api_returns_one_name(api: httpx.Client) -> None:
     assert api.get("/pokemon/151").json()["names"] == ["mew"]
 
 
-def test_head_behind_a_base_path(api: httpx.Client) -> None:
+def test_a_head_request_may_have_a_base_path(api: httpx.Client) -> None:
     response = api.head("/v1/pokemon/151")
     assert response.status_code == 200
     assert response.headers["ETag"] == api.get("/pokemon/151").headers["ETag"]
     assert response.content == b""
 
 
-def test_text_by_url(api: httpx.Client) -> None:
+def test_the_api_returns_names_as_text(api: httpx.Client) -> None:
     response = api.get("/pokemon", params={"range": "1-3"}, headers={"Accept": "text/plain"})
     assert response.text == "bulbasaur\nivysaur\nvenusaur\n"
 
 
-def test_a_race_by_url(api: httpx.Client) -> None:
+def test_the_api_returns_a_race(api: httpx.Client) -> None:
     race = api.get("/race", params={"range": "1-20"}).json()["race"]
     first_twenty = [NAMES[number] for number in range(1, 21)]
     assert [entry["strategy"] for entry in race] == list(STRATEGIES)
     assert all(entry["names"] == first_twenty for entry in race)
 
 
-def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
+def test_the_api_returns_a_race_as_a_page(api: httpx.Client) -> None:
     query = {"range": "25", "strategies": ["gather", "index"]}
     response = api.get("/race", params=query, headers={"Accept": "text/html"})
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
@@ -250,7 +250,7 @@ def test_a_race_as_a_page_by_url(api: httpx.Client) -> None:
     assert response.text.count('<text class="lane"') == 2
 
 
-def test_a_race_in_a_browser(api: httpx.Client) -> None:
+def test_the_pages_work_in_a_browser(api: httpx.Client) -> None:
     console: list[str] = []
     with chromium() as browser:
         page = browser.new_page()
@@ -282,7 +282,7 @@ def test_a_race_in_a_browser(api: httpx.Client) -> None:
         ("POST", "/pokemon", 405),
     ],
 )
-def test_problems_by_url(api: httpx.Client, method: str, path: str, status: int) -> None:
+def test_the_api_returns_problems(api: httpx.Client, method: str, path: str, status: int) -> None:
     response = api.request(method, path)
     assert response.status_code == response.json()["status"] == status
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -328,7 +328,7 @@ def test_a_warm_container_opens_no_new_connections(
 def test_a_queues_consumer_calls_the_function_in_its_container(
     built: Mapping[str, str], options: list[str]
 ) -> None:
-    """Moto has the queue; the test stands in for the event source mapping to the container."""
+    """The queue is moto's, and the test plays the event source mapping."""
     sample_record = sample("sqs")["Records"][0]
     records = []
     with account(), running(built, 3002, "start-lambda", *options) as url:

@@ -1,8 +1,8 @@
 """The stack in moto, with the real handler, which fetches from the local PokeAPI.
 
-The tests stand in for what moto lacks: Lambda, with one environment and its queue of asynchronous
-events, and the poller of an event source mapping, because moto's own deletes the messages that a
-reply reports as failed.
+The tests replace what moto lacks: Lambda, with one environment and its queue of asynchronous
+events, and the poller of an event source mapping. Moto's own poller would delete the messages that
+a reply reports as failed.
 """
 
 import json
@@ -48,55 +48,56 @@ MOTO: "DefaultConfig" = {
     "lambda": {"use_docker": False},
 }
 
-Made = Mapping[str, str]
+Deployed = Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Made]:
+def deployed() -> Iterator[Deployed]:
     """Deploy the stack once, and yield the names of its resources."""
     from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415  late, like stack
 
     from tests.deploy import stack  # noqa: PLC0415  its docstring says why
 
     with account(MOTO):
-        made = stack.deploy()
+        deployed = stack.deploy()
         boto3.client("sns").subscribe(
-            TopicArn=made["Topic"],
+            TopicArn=deployed["Topic"],
             Protocol="lambda",
-            Endpoint=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{made['PokemonNames']}",
+            Endpoint=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{deployed['PokemonNames']}",
         )
         boto3.client("s3").put_bucket_notification_configuration(
-            Bucket=made["Bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
+            Bucket=deployed["Bucket"], NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
-        # CloudFormation creates state machines in another backend of moto, in which they do not
-        # run.
+        # CloudFormation creates state machines in another backend of moto, which cannot run them.
         backend = stepfunctions_backends[ACCOUNT][REGION]
-        machine = backend.describe_state_machine(made["EveryName"])
+        machine = backend.describe_state_machine(deployed["EveryName"])
         boto3.client("stepfunctions").create_state_machine(
             name=machine.name, definition=machine.definition, roleArn=machine.roleArn
         )
         client = boto3.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
             client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        yield made
+        yield deployed
 
 
 @pytest.fixture
-def running(made: Made, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch) -> Iterator["Lambda"]:
+def running(
+    deployed: Deployed, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["Lambda"]:
     """Route moto's calls to the handler; afterwards, empty the bucket."""
     from tests.deploy import aws  # noqa: PLC0415  its docstring says why
 
-    app = load_app(RESULTS_BUCKET=made["Bucket"])
+    app = load_app(RESULTS_BUCKET=deployed["Bucket"])
     monkeypatch.setattr(store, "STORE_TIMEOUT", 60.0)  # the machine may be busy
-    running = aws.Lambda(app, made["Failures"])
-    aws.lead_to(running, monkeypatch)
+    running = aws.Lambda(app, deployed["Failures"])
+    aws.route_calls_to(running, monkeypatch)
     yield running
-    boto3.resource("s3").Bucket(made["Bucket"]).objects.delete()
+    boto3.resource("s3").Bucket(deployed["Bucket"]).objects.delete()
 
 
 @pytest.fixture
-def read_reports(made: Made) -> ReadReports:
-    return lambda: reports_in(boto3.resource("s3").Bucket(made["Bucket"]))
+def read_reports(deployed: Deployed) -> ReadReports:
+    return lambda: reports_in(boto3.resource("s3").Bucket(deployed["Bucket"]))
 
 
 def receive(queue: str) -> list[dict[str, Any]]:
@@ -128,7 +129,7 @@ def take(queue: str) -> list[Any]:
 def poll(running: "Lambda", queue: str) -> list[str]:
     """Poll once, as an event source mapping does, and return the ids of the messages that failed.
 
-    They can be received again at once.
+    These messages can be received again at once.
     """
     sqs = boto3.client("sqs")
     messages = receive(queue)
@@ -150,9 +151,9 @@ def poll(running: "Lambda", queue: str) -> list[str]:
 
 
 def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
-    made: Made, running: "Lambda", read_reports: ReadReports
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports
 ) -> None:
-    queue = made["Requests"]
+    queue = deployed["Requests"]
     first = send(queue, '{"range": "1"}')
     second = send(queue, '{"range": "2"}')
     bad = send(queue, '{"range": "x"}')
@@ -161,32 +162,36 @@ def test_messages_become_reports_and_a_bad_one_becomes_a_dead_letter(
     assert reports[f"results/sqs/{first}.json"]["names"] == ["bulbasaur"]
     assert reports[f"results/sqs/{second}.json"]["names"] == ["ivysaur"]
     assert reports[f"results/sqs/{bad}.json"]["field"] == "body.range"
-    assert take(made["DeadRequests"]) == [{"range": "x"}]
+    assert take(deployed["DeadRequests"]) == [{"range": "x"}]
 
 
 def test_only_a_message_with_a_retryable_failure_is_received_again(
-    made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     ivysaur = answers.json('{"name": "ivysaur"}')
     pokeapi.answers[2] = answers.first(answers.status(400), answers.status(400), then=ivysaur)
     pokeapi.answers[PokeAPI.LIST] = answers.status(400)
-    queue = made["Requests"]
+    queue = deployed["Requests"]
     send(queue, '{"range": "1-3"}')
     send(queue, '{"range": "4-6"}')
     assert [len(poll(running, queue)) for _ in range(3)] == [1, 0, 0]
     assert [report["complete"] for report in read_reports().values()] == [True, True]
     # Number 2 is requested with both spellings of its path, and then once more.
     assert pokeapi.requests == 7 + 1 + Policy().max_list_attempts
-    assert take(made["DeadRequests"]) == []
+    assert take(deployed["DeadRequests"]) == []
 
 
-def test_a_published_notification(made: Made, running: "Lambda", read_reports: ReadReports) -> None:
-    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "151"}')
+def test_a_published_notification_becomes_a_report(
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports
+) -> None:
+    boto3.client("sns").publish(TopicArn=deployed["Topic"], Message='{"range": "151"}')
     running.run()
     assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
-def test_an_event_on_the_bus(running: "Lambda", read_reports: ReadReports) -> None:
+def test_only_an_event_whose_source_is_the_stack_becomes_a_report(
+    running: "Lambda", read_reports: ReadReports
+) -> None:
     event = {"DetailType": "NamesWanted", "Detail": '{"range": "151"}'}
     entries = [{**event, "Source": source} for source in ("pokemon-names", "somebody-else")]
     boto3.client("events").put_events(Entries=entries)
@@ -194,45 +199,47 @@ def test_an_event_on_the_bus(running: "Lambda", read_reports: ReadReports) -> No
     assert [report["names"] for report in read_reports().values()] == [["mew"]]
 
 
-def test_an_object_with_requests(made: Made, running: "Lambda", read_reports: ReadReports) -> None:
+def test_only_an_object_in_requests_becomes_reports(
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports
+) -> None:
     s3 = boto3.client("s3")
     for key in ("requests/two.jsonl", "elsewhere/two.jsonl"):
-        s3.put_object(Bucket=made["Bucket"], Key=key, Body='{"range": "151"}\n{"range": "1"}\n')
+        s3.put_object(Bucket=deployed["Bucket"], Key=key, Body='{"range": "151"}\n{"range": "1"}\n')
     running.run()
     assert [report["names"] for report in read_reports().values()] == [["mew"], ["bulbasaur"]]
 
 
-def test_events_whose_attempts_all_fail_are_retried_once_somebody_says_so(
-    made: Made, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
+def test_events_whose_attempts_all_fail_wait_until_somebody_retries_them(
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports, pokeapi: PokeAPI
 ) -> None:
     pokeapi.answers = {PokeAPI.LIST: answers.status(400), 2: answers.status(400)}
-    boto3.client("sns").publish(TopicArn=made["Topic"], Message='{"range": "1-3"}')
+    boto3.client("sns").publish(TopicArn=deployed["Topic"], Message='{"range": "1-3"}')
     running.run()
     (report,) = read_reports().values()
     assert report["names"] == ["bulbasaur", "venusaur"]
-    assert queue_length(made["Failures"]) == 1
-    assert len(poll(running, made["Failures"])) == 1
+    assert queue_length(deployed["Failures"]) == 1
+    assert len(poll(running, deployed["Failures"])) == 1
     pokeapi.answers = {}
-    assert poll(running, made["Failures"]) == []
+    assert poll(running, deployed["Failures"]) == []
     (report,) = [one for key, one in read_reports().items() if key.startswith("results/sqs/")]
     assert report["names"] == ["bulbasaur", "ivysaur", "venusaur"]
-    assert queue_length(made["Failures"]) == 0
+    assert queue_length(deployed["Failures"]) == 0
 
 
 def test_a_bad_event_is_refused_at_its_first_attempt(
-    made: Made, running: "Lambda", read_reports: ReadReports
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports
 ) -> None:
-    boto3.client("sns").publish(TopicArn=made["Topic"], Message="no request")
+    boto3.client("sns").publish(TopicArn=deployed["Topic"], Message="no request")
     running.run()
     (refusal,) = read_reports().values()
     assert (refusal["error"], refusal["field"]) == ("InvalidRequest", "Message")
     assert running.calls.total() == 1
-    assert queue_length(made["Failures"]) == 0
+    assert queue_length(deployed["Failures"]) == 0
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let moto's retries not wait, and return the seconds that they would have waited."""
+    """Let moto retry without waiting, and return how long each wait would have been."""
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl  # noqa: PLC0415
 
     waits: list[float] = []
@@ -264,7 +271,7 @@ def cause_of(execution: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
-    made: Made,
+    deployed: Deployed,
     running: "Lambda",
     read_reports: ReadReports,
     pokeapi: PokeAPI,
@@ -274,7 +281,7 @@ def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
     pokeapi.answers[3] = answers.first(answers.status(400), answers.status(400), then=venusaur)
     pokeapi.answers[PokeAPI.LIST] = answers.status(400)
     running.deaths = {"4.json": 1, "7.json": 99}
-    execution = execute(made["EveryName"], "all", range="1-8,10001-10002")
+    execution = execute(deployed["EveryName"], "all", range="1-8,10001-10002")
     assert execution["status"] == "SUCCEEDED", execution
     assert items_of_map(execution) == (9, 1)
     report = read_reports()["results/states/all.json"]
@@ -299,17 +306,17 @@ def test_failed_chunks_are_retried_and_one_that_always_fails_is_tolerated(
 
 
 def test_if_too_many_names_are_missing_the_report_is_stored_and_the_execution_fails(
-    made: Made,
+    deployed: Deployed,
     running: "Lambda",
     read_reports: ReadReports,
     pokeapi: PokeAPI,
     waits: list[float],
 ) -> None:
-    """A chunk that is always throttled fails, but not one whose last attempt lacks a name."""
+    """A chunk that is always throttled fails; one whose last attempt lacks a name does not."""
     running.throttles = Counter({"0.json": 9})
     for number in (PokeAPI.LIST, 3):
         pokeapi.answers[number] = answers.status(403)
-    execution = execute(made["EveryName"], "many", range="1-3")
+    execution = execute(deployed["EveryName"], "many", range="1-3")
     assert execution["status"] == "FAILED"
     assert execution["error"] == "TooManyFailed"
     assert items_of_map(execution) == (2, 1)
@@ -323,22 +330,22 @@ def test_if_too_many_names_are_missing_the_report_is_stored_and_the_execution_fa
     assert failures == [(1, "chunk"), (3, "bad_status")]
 
 
-def test_throttled_attempts_of_a_task_do_not_count_as_failed_ones(
-    made: Made, running: "Lambda", waits: list[float]
+def test_throttled_attempts_of_a_task_do_not_count_as_failed(
+    deployed: Deployed, running: "Lambda", waits: list[float]
 ) -> None:
     running.throttles = Counter({"plan": 8, "0.json": 8, "merge": 8})
     running.deaths = {"plan": 3, "0.json": 3, "merge": 3}
-    execution = execute(made["EveryName"], "busy", range="1-2")
+    execution = execute(deployed["EveryName"], "busy", range="1-2")
     assert execution["status"] == "SUCCEEDED", execution
     assert running.calls == {"plan": 4, "0.json": 4, "1.json": 1, "merge": 4}
     assert len(waits) == 3 * (8 + 3)
 
 
 @pytest.mark.usefixtures("running")
-def test_all_that_an_execution_stores_besides_its_report_is_in_one_folder(made: Made) -> None:
-    execution = execute(made["EveryName"], "x", range="1-2")
+def test_an_execution_stores_everything_except_its_report_in_one_folder(deployed: Deployed) -> None:
+    execution = execute(deployed["EveryName"], "x", range="1-2")
     started = execution["startDate"].astimezone(UTC)
-    bucket = boto3.resource("s3").Bucket(made["Bucket"])
+    bucket = boto3.resource("s3").Bucket(deployed["Bucket"])
     keys = [listed.key.split("/") for listed in bucket.objects.filter(Prefix="runs/")]
     ((_, name, folder),) = {tuple(key[:3]) for key in keys}
     assert name == "x"
@@ -348,11 +355,11 @@ def test_all_that_an_execution_stores_besides_its_report_is_in_one_folder(made: 
 
 
 def test_if_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
-    made: Made, running: "Lambda", read_reports: ReadReports, waits: list[float]
+    deployed: Deployed, running: "Lambda", read_reports: ReadReports, waits: list[float]
 ) -> None:
-    """Moto tolerates any failure, so here the list of chunks is missing and none is fetched."""
+    """Moto tolerates all failures of chunks, so in this test the list of chunks is missing."""
     states = boto3.client("stepfunctions")
-    machine = states.describe_state_machine(stateMachineArn=made["EveryName"])
+    machine = states.describe_state_machine(stateMachineArn=deployed["EveryName"])
     definition = machine["definition"]
     replacements = {
         "$.chunks.key": "$.request.range",
@@ -375,9 +382,9 @@ def test_if_too_many_chunks_fail_the_others_are_merged_and_the_execution_fails(
 
 
 def test_a_bad_request_fails_the_execution_with_its_own_error(
-    made: Made, running: "Lambda", waits: list[float]
+    deployed: Deployed, running: "Lambda", waits: list[float]
 ) -> None:
-    execution = execute(made["EveryName"], "bad", range="1-x")
+    execution = execute(deployed["EveryName"], "bad", range="1-x")
     assert execution["status"] == "FAILED"
     assert execution["error"] == "InvalidRequest"
     assert "range: got '1-x', allowed: " in execution["cause"]

@@ -31,7 +31,7 @@ RUNBOOK = ".github/OPERATING.md"
 ROLLBACK_ALARMS = {"ErrorsAlarm", "ThrottlesAlarm", "SlowAlarm", "LostAlarm", "ServerErrorsAlarm"}
 
 Template = Mapping[str, Any]
-Made = Mapping[str, str]
+Deployed = Mapping[str, str]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Tried to parse AWS"),  # what is in stack.NOT_IN_MOTO
     pytest.mark.xdist_group("moto"),
@@ -46,11 +46,13 @@ CHOSEN = {
     "SharedCache": "true",
     "Tracing": "Active",
 }
-with_chosen_parameters = pytest.mark.parametrize("made", [CHOSEN], indirect=True, ids=["chosen"])
+with_chosen_parameters = pytest.mark.parametrize(
+    "deployed", [CHOSEN], indirect=True, ids=["chosen"]
+)
 
 
 @pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest) -> Iterator[Made]:
+def deployed(request: pytest.FixtureRequest) -> Iterator[Deployed]:
     """Deploy the stack once for all tests with the same parameters; yield its resources' names."""
     with account():
         yield stack.deploy(**getattr(request, "param", {}))
@@ -70,13 +72,13 @@ def properties_of(template: Template, name: str) -> dict[str, Any]:
     return properties
 
 
-def function(made: Made) -> dict[str, Any]:
+def function(deployed: Deployed) -> dict[str, Any]:
     client = boto3.client("lambda")
-    return dict(client.get_function_configuration(FunctionName=made["PokemonNames"]))
+    return dict(client.get_function_configuration(FunctionName=deployed["PokemonNames"]))
 
 
-def variables(made: Made) -> dict[str, str]:
-    items = function(made)["Environment"]["Variables"].items()
+def variables(deployed: Deployed) -> dict[str, str]:
+    items = function(deployed)["Environment"]["Variables"].items()
     return {name: str(value) for name, value in items}
 
 
@@ -92,12 +94,12 @@ class Recording(dict[str, str]):
         return super().get(name, default)
 
 
-def test_the_app_reads_every_variable_and_has_the_same_defaults(made: Made) -> None:
-    environment = Recording(variables(made))
+def test_the_app_reads_every_variable_and_has_the_same_defaults(deployed: Deployed) -> None:
+    environment = Recording(variables(deployed))
     in_the_stack = Settings.from_environment(environment)
     defaults = Settings.from_environment({})
     assert environment.keys() <= environment.read
-    assert in_the_stack.results_bucket == made["Bucket"]
+    assert in_the_stack.results_bucket == deployed["Bucket"]
     assert msgspec.structs.replace(in_the_stack, results_bucket=None) == defaults
 
 
@@ -113,11 +115,11 @@ def test_the_log_level_reaches_the_apps_logger(
 
 
 @with_chosen_parameters
-def test_its_parameters(made: Made) -> None:
-    assert variables(made)["MAX_CONCURRENCY"] == "50"
-    assert Settings.from_environment(variables(made)).max_requests_per_second == 0.5
+def test_the_function_gets_the_chosen_parameters(deployed: Deployed) -> None:
+    assert variables(deployed)["MAX_CONCURRENCY"] == "50"
+    assert Settings.from_environment(variables(deployed)).max_requests_per_second == 0.5
     client = boto3.client("lambda")
-    concurrency = client.get_function_concurrency(FunctionName=made["PokemonNames"])
+    concurrency = client.get_function_concurrency(FunctionName=deployed["PokemonNames"])
     assert concurrency["ReservedConcurrentExecutions"] == 10
 
 
@@ -155,8 +157,8 @@ def test_calls_are_traced_only_if_the_parameter_says_so(template: Template) -> N
 
 
 @with_chosen_parameters
-def test_with_tracing_the_role_may_send_traces(made: Made) -> None:
-    used = allowed(made["Role"])
+def test_with_tracing_the_role_may_send_traces(deployed: Deployed) -> None:
+    used = allowed(deployed["Role"])
     assert used["xray:PutTraceSegments"] == used["xray:PutTelemetryRecords"] == "*"
 
 
@@ -209,13 +211,15 @@ def test_every_permission_names_its_resource_if_one_can_be_named(template: Templ
     assert unnamed == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
 
 
-def test_the_role_may_do_only_what_the_function_does(made: Made, template: Template) -> None:
-    bucket = f"arn:aws:s3:::{made['Bucket']}"
+def test_the_role_may_do_only_what_the_function_does(
+    deployed: Deployed, template: Template
+) -> None:
+    bucket = f"arn:aws:s3:::{deployed['Bucket']}"
     here = f"{REGION}:123456789012"
-    logs = f"arn:aws:logs:{here}:log-group:{made['Logs']}"
-    requests = f"arn:aws:sqs:{here}:{made['Requests'].rpartition('/')[2]}"
-    failures = f"arn:aws:sqs:{here}:{made['Failures'].rpartition('/')[2]}"
-    assert allowed(made["Role"]) == {
+    logs = f"arn:aws:logs:{here}:log-group:{deployed['Logs']}"
+    requests = f"arn:aws:sqs:{here}:{deployed['Requests'].rpartition('/')[2]}"
+    failures = f"arn:aws:sqs:{here}:{deployed['Failures'].rpartition('/')[2]}"
+    assert allowed(deployed["Role"]) == {
         "logs:CreateLogStream": logs,
         "logs:PutLogEvents": logs,
         "sqs:ReceiveMessage": [requests, failures],
@@ -235,40 +239,40 @@ def queue(url: str) -> dict[str, str]:
 
 
 def test_a_message_that_fails_is_received_again_and_ends_in_the_dead_letter_queue(
-    made: Made,
+    deployed: Deployed,
 ) -> None:
-    requests = queue(made["Requests"])
-    dead = queue(made["DeadRequests"])
+    requests = queue(deployed["Requests"])
+    dead = queue(deployed["DeadRequests"])
     redrive = json.loads(requests["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
     assert int(redrive["maxReceiveCount"]) >= 5  # deliveries that Lambda throttles count as well
     assert int(dead["MessageRetentionPeriod"]) > int(requests["MessageRetentionPeriod"])
     # AWS recommends six times the function's timeout:
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-    assert int(requests["VisibilityTimeout"]) >= 6 * function(made)["Timeout"]
+    assert int(requests["VisibilityTimeout"]) >= 6 * function(deployed)["Timeout"]
     client = boto3.client("lambda")
     mappings = client.list_event_source_mappings(EventSourceArn=requests["QueueArn"])
     (mapping,) = mappings["EventSourceMappings"]
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_failures_are_retried_once_somebody_says_so(made: Made) -> None:
-    failures = queue(made["Failures"])
+def test_failures_wait_until_somebody_enables_the_retry(deployed: Deployed) -> None:
+    failures = queue(deployed["Failures"])
     client = boto3.client("lambda")
     mappings = client.list_event_source_mappings(EventSourceArn=failures["QueueArn"])
     (mapping,) = mappings["EventSourceMappings"]
-    assert mapping["UUID"] == made["PokemonNamesRedrive"]
+    assert mapping["UUID"] == deployed["PokemonNamesRedrive"]
     assert mapping["State"] == "Disabled"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BatchSize"] == 1
     assert json.loads(failures["RedrivePolicy"])["maxReceiveCount"] == 5
-    assert int(failures["VisibilityTimeout"]) >= 6 * function(made)["Timeout"]
+    assert int(failures["VisibilityTimeout"]) >= 6 * function(deployed)["Timeout"]
 
 
-def test_a_failed_event_is_kept_for_seven_days_in_each_queue(made: Made) -> None:
+def test_a_failed_event_is_kept_for_seven_days_in_each_queue(deployed: Deployed) -> None:
     """A message that moves to the dead-letter queue keeps the age it has."""
-    failures = int(queue(made["Failures"])["MessageRetentionPeriod"])
-    dead = int(queue(made["DeadRequests"])["MessageRetentionPeriod"])
+    failures = int(queue(deployed["Failures"])["MessageRetentionPeriod"])
+    dead = int(queue(deployed["DeadRequests"])["MessageRetentionPeriod"])
     assert (failures, dead - failures) == (7 * 86_400, 7 * 86_400)
 
 
@@ -303,7 +307,7 @@ def test_a_service_assumes_a_role_only_for_this_account(template: Template) -> N
         assert trust["Condition"] == {"StringEquals": account}
 
 
-def test_another_stacks_events_are_ignored(template: Template) -> None:
+def test_events_of_other_stacks_are_ignored(template: Template) -> None:
     pattern = properties_of(template, "PokemonNamesRule")["EventPattern"]
     assert pattern["source"] == [{"Ref": "AWS::StackName"}]
 
@@ -352,30 +356,30 @@ def test_the_refresh_asks_for_what_the_rule_says(template: Template) -> None:
 
 
 @with_chosen_parameters
-def test_the_state_machine_bounds_what_pokeapi_sees(made: Made) -> None:
+def test_the_state_machine_bounds_what_pokeapi_sees(deployed: Deployed) -> None:
     client = boto3.client("stepfunctions")
-    definition = client.describe_state_machine(stateMachineArn=made["EveryName"])["definition"]
+    definition = client.describe_state_machine(stateMachineArn=deployed["EveryName"])["definition"]
     assert "${" not in definition
     states = json.loads(definition)["States"]
     fetch = states["Fetch"]
     assert fetch["MaxConcurrency"] == 3
     assert fetch["ToleratedFailurePercentage"] == TOLERATED_PERCENT
     assert fetch["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
-    assert fetch["ItemReader"]["Parameters"]["Bucket"] == made["Bucket"]
+    assert fetch["ItemReader"]["Parameters"]["Bucket"] == deployed["Bucket"]
     tasks = [states["Plan"], fetch["ItemProcessor"]["States"]["FetchChunk"], states["Merge"]]
     retriers = [task["Retry"][-2:] for task in tasks]
     assert retriers[0] == retriers[1] == retriers[2]  # JSON cannot define them once and reuse them
     called = [task["Parameters"]["FunctionName"] for task in tasks]
-    assert called == [function(made)["FunctionArn"]] * 3
+    assert called == [function(deployed)["FunctionArn"]] * 3
 
 
-def test_the_state_machines_role(made: Made) -> None:
+def test_the_state_machines_role_may_do_only_what_it_needs(deployed: Deployed) -> None:
     here = f"{REGION}:123456789012"
-    runs = f"arn:aws:s3:::{made['Bucket']}/runs/*"
+    runs = f"arn:aws:s3:::{deployed['Bucket']}/runs/*"
     machine = f"arn:aws:states:{here}"
-    name = made["EveryName"].rpartition(":")[2]
-    assert allowed(made["StatesRole"]) == {
-        "lambda:InvokeFunction": f"arn:aws:lambda:{here}:function:{made['PokemonNames']}",
+    name = deployed["EveryName"].rpartition(":")[2]
+    assert allowed(deployed["StatesRole"]) == {
+        "lambda:InvokeFunction": f"arn:aws:lambda:{here}:function:{deployed['PokemonNames']}",
         "s3:GetObject": runs,
         "s3:PutObject": runs,
         "s3:ListMultipartUploadParts": runs,
@@ -387,16 +391,16 @@ def test_the_state_machines_role(made: Made) -> None:
     }
 
 
-def test_the_rules_lead_to_the_function(made: Made, template: Template) -> None:
+def test_the_rules_lead_to_the_function(deployed: Deployed, template: Template) -> None:
     events = boto3.client("events")
     for name in ("PokemonNamesRule", "PokemonNamesUpload"):
-        (target,) = events.list_targets_by_rule(Rule=made[name])["Targets"]
-        assert target["Arn"] == function(made)["FunctionArn"]
+        (target,) = events.list_targets_by_rule(Rule=deployed[name])["Targets"]
+        assert target["Arn"] == function(deployed)["FunctionArn"]
     notified = properties_of(template, "Bucket")["NotificationConfiguration"]
     assert notified == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    pattern = json.loads(events.describe_rule(Name=made["PokemonNamesUpload"])["EventPattern"])
+    pattern = json.loads(events.describe_rule(Name=deployed["PokemonNamesUpload"])["EventPattern"])
     assert pattern["detail"] == {
-        "bucket": {"name": [made["Bucket"]]},
+        "bucket": {"name": [deployed["Bucket"]]},
         "object": {"key": [{"prefix": "requests/"}], "size": [{"numeric": [">", 0]}]},
     }
 
@@ -422,21 +426,23 @@ def test_the_schedule_sends_the_sample_event(template: Template) -> None:
 
 
 @with_chosen_parameters
-def test_the_function_may_use_the_shared_caches_table(made: Made, template: Template) -> None:
-    assert variables(made)["NAMES_TABLE"] == made["Names"]
+def test_the_function_may_use_the_shared_caches_table(
+    deployed: Deployed, template: Template
+) -> None:
+    assert variables(deployed)["NAMES_TABLE"] == deployed["Names"]
     errors: list[Exception] = []
-    Table(made["Names"]).save({1: CachedName("bulbasaur", 0.0)}, errors.append)
+    Table(deployed["Names"]).save({1: CachedName("bulbasaur", 0.0)}, errors.append)
     assert errors == []
-    table = boto3.resource("dynamodb").Table(made["Names"])
+    table = boto3.resource("dynamodb").Table(deployed["Names"])
     (item,) = table.scan()["Items"]
     assert properties_of(template, "Names")["TimeToLiveSpecification"]["AttributeName"] in item
-    used = allowed(made["Role"])
+    used = allowed(deployed["Role"])
     assert used["dynamodb:BatchGetItem"] == used["dynamodb:BatchWriteItem"] == table.table_arn
 
 
-def test_without_shared_cache_there_is_no_table_and_no_permission(made: Made) -> None:
-    assert "Names" not in made
-    assert not [action for action in allowed(made["Role"]) if action.startswith("dynamodb")]
+def test_without_shared_cache_there_is_no_table_and_no_permission(deployed: Deployed) -> None:
+    assert "Names" not in deployed
+    assert not [action for action in allowed(deployed["Role"]) if action.startswith("dynamodb")]
 
 
 def test_every_path_goes_to_the_function(template: Template) -> None:
@@ -528,8 +534,8 @@ def test_production_moves_to_a_new_version_in_steps_and_an_alarm_rolls_it_back()
     assert {one["Name"]["Ref"] for one in group["AlarmConfiguration"]["Alarms"]} == ROLLBACK_ALARMS
 
 
-def test_no_deployment_is_rolled_back_before_an_alarm_can_ring(template: Template) -> None:
-    """It needs several minutes out of five, and the metrics of a minute arrive minutes later."""
+def test_no_rollout_ends_before_an_alarm_can_go_off(template: Template) -> None:
+    """An alarm needs several bad minutes out of five, and their metrics arrive minutes later."""
     rollouts = template["Parameters"]["Rollout"]["AllowedValues"]
     minutes = [int(found) for found in re.findall(r"Percent(\d+)Minutes", " ".join(rollouts))]
     assert min(minutes) >= 15
@@ -583,23 +589,23 @@ def test_codedeploy_may_move_only_this_functions_alias(template: Template) -> No
     assert watch["Resource"]["Fn::Sub"].endswith(":alarm:${AWS::StackName}-*")
 
 
-def receivers(made: Made) -> list[tuple[str, str]]:
-    topic = boto3.client("sns").list_subscriptions_by_topic(TopicArn=made["Alarms"])
+def receivers(deployed: Deployed) -> list[tuple[str, str]]:
+    topic = boto3.client("sns").list_subscriptions_by_topic(TopicArn=deployed["Alarms"])
     return [(one["Protocol"], one["Endpoint"]) for one in topic["Subscriptions"]]
 
 
 @with_chosen_parameters
-def test_alarms_go_to_the_address_in_the_parameter(made: Made) -> None:
-    assert receivers(made) == [("email", "ash@example.com")]
+def test_alarms_go_to_the_address_in_the_parameter(deployed: Deployed) -> None:
+    assert receivers(deployed) == [("email", "ash@example.com")]
 
 
-def test_without_an_address_alarms_go_to_nobody(made: Made) -> None:
-    assert receivers(made) == []
+def test_without_an_address_alarms_go_to_nobody(deployed: Deployed) -> None:
+    assert receivers(deployed) == []
 
 
 @pytest.fixture
 def output(
-    made: Made,  # noqa: ARG001  its account has no table of this name
+    deployed: Deployed,  # noqa: ARG001  its account has no table of this name
     load_app: Callable[..., ModuleType],
     pokeapi: PokeAPI,
     capsys: pytest.CaptureFixture[str],
@@ -615,7 +621,7 @@ def output(
 
 @pytest.fixture
 def measured(output: list[dict[str, Any]]) -> set[tuple[str, ...]]:
-    """Return every metric of the app as its namespace, its name and its dimensions' names."""
+    """Return each metric of the app: its namespace, its name and the names of its dimensions."""
     lines = [line["_aws"] for line in output if "_aws" in line]
     directives = [one for line in lines for one in line["CloudWatchMetrics"]]
     return {
@@ -632,14 +638,14 @@ QUEUES = ("Requests", "DeadRequests", "Failures")
 ALARMING = {"DestinationDeliveryFailures", "Duration", "Errors", "Invocations", "Throttles"}
 
 
-def _resolved(properties: dict[str, Any], made: Made) -> dict[str, Any]:
+def _resolved(properties: dict[str, Any], deployed: Deployed) -> dict[str, Any]:
     text = json.dumps(properties).replace('{"Ref": "AWS::StackName"}', '"pokemon-names"')
     text = text.replace('{"Ref": "MaxCostPerHour"}', "0.25")
-    named = {**made, "Api": "a1b2c3d4e5"}  # moto creates no API
+    named = {**deployed, "Api": "a1b2c3d4e5"}  # moto creates no API
     text = re.sub(r'\{"Ref": "(\w+)"\}', lambda found: json.dumps(named[found[1]]), text)
     queue_name = r'\{"Fn::GetAtt": \["(\w+)", "QueueName"\]\}'
     text = text.replace('{"Fn::GetAtt": ["Topic", "TopicName"]}', '"topic"')
-    text = re.sub(queue_name, lambda found: json.dumps(made[found[1]].rpartition("/")[2]), text)
+    text = re.sub(queue_name, lambda found: json.dumps(deployed[found[1]].rpartition("/")[2]), text)
     text = re.sub(r'\{"Fn::Sub": ("[^"]*")\}', r"\1", text)
     text = text.replace("${AWS::StackName}", "pokemon-names").replace("${SourceUrl}", SOURCE_URL)
     resolved: dict[str, Any] = json.loads(text)
@@ -663,11 +669,11 @@ def _metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_alarms_watch_what_is_measured_and_go_to_the_topic(
-    template: Template, made: Made, measured: set[tuple[str, ...]]
+    template: Template, deployed: Deployed, measured: set[tuple[str, ...]]
 ) -> None:
     cloudwatch = boto3.client("cloudwatch")
     for properties in _of_type(template, "AWS::CloudWatch::Alarm").values():
-        cloudwatch.put_metric_alarm(**_resolved(properties, made))
+        cloudwatch.put_metric_alarm(**_resolved(properties, deployed))
     alarms = cloudwatch.describe_alarms()["MetricAlarms"]
     assert {alarm["AlarmName"].removeprefix("pokemon-names-") for alarm in alarms} == {
         "errors",
@@ -680,10 +686,10 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
         "undelivered",
         "server-errors",
     }
-    queues = {made[queue].rpartition("/")[2] for queue in ("DeadRequests", "Failures")}
+    queues = {deployed[queue].rpartition("/")[2] for queue in ("DeadRequests", "Failures")}
     runbook = (ROOT / RUNBOOK).read_text(encoding="utf-8")
     for alarm in alarms:
-        assert alarm["AlarmActions"] == alarm["OKActions"] == [made["Alarms"]]
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [deployed["Alarms"]]
         section = alarm["AlarmName"].removeprefix("pokemon-names-")
         # Without data, a queue still holds what it held when the last data came.
         missing = "ignore" if section == "dead-letters" else "notBreaching"
@@ -695,16 +701,20 @@ def test_alarms_watch_what_is_measured_and_go_to_the_topic(
             match metric["Namespace"]:
                 case "AWS/Lambda":
                     assert metric["MetricName"] in ALARMING
-                    assert dimensions == {"FunctionName": made["PokemonNames"]}
+                    assert dimensions == {"FunctionName": deployed["PokemonNames"]}
                 case "AWS/SQS":
                     assert metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
                     assert dimensions["QueueName"] in queues
                 case "AWS/Events" | "AWS/SNS":
                     (value,) = dimensions.values()
-                    assert value in {made["PokemonNamesRule"], made["PokemonNamesUpload"], "topic"}
+                    assert value in {
+                        deployed["PokemonNamesRule"],
+                        deployed["PokemonNamesUpload"],
+                        "topic",
+                    }
                 case "AWS/States":
                     assert metric["MetricName"] == "ExecutionsFailed"
-                    assert dimensions == {"StateMachineArn": made["EveryName"]}
+                    assert dimensions == {"StateMachineArn": deployed["EveryName"]}
                 case "AWS/ApiGateway":
                     assert (metric["MetricName"], *dimensions) == ("5xx", "ApiId")
                 case namespace:
@@ -755,7 +765,9 @@ def _widgets() -> list[dict[str, Any]]:
     return [widget["properties"] for widget in json.loads(body)["widgets"]]
 
 
-def test_the_dashboard_shows_what_is_measured(made: Made, measured: set[tuple[str, ...]]) -> None:
+def test_the_dashboard_shows_what_is_measured(
+    deployed: Deployed, measured: set[tuple[str, ...]]
+) -> None:
     rows = [row for widget in _widgets() for row in widget["metrics"]]
     expressions = "\n".join(row[0]["expression"] for row in rows if isinstance(row[0], dict))
     search = r"""SEARCH\('\{(.*?)\} service="(.*?)" MetricName="(\w+)"'"""
@@ -770,16 +782,16 @@ def test_the_dashboard_shows_what_is_measured(made: Made, measured: set[tuple[st
         match namespace:
             case "AWS/SQS":
                 assert name in QUEUE_METRICS
-                assert value in {made[one].rpartition("/")[2] for one in QUEUES}
+                assert value in {deployed[one].rpartition("/")[2] for one in QUEUES}
             case "AWS/Lambda":
                 assert name in LAMBDA
-                assert (dimension, value) == ("FunctionName", made["PokemonNames"])
+                assert (dimension, value) == ("FunctionName", deployed["PokemonNames"])
             case _:
                 assert (namespace, name, dimension) in measured
                 assert value == "pokemon-names"
 
 
-@pytest.mark.usefixtures("made")
+@pytest.mark.usefixtures("deployed")
 def test_the_dashboard_shows_every_metric(measured: set[tuple[str, ...]]) -> None:
     widgets = json.dumps(_widgets()).replace('\\"', '"')
     shown = set(re.findall(r'MetricName="(\w+)"|"PokemonNames", "(\w+)"', widgets))
@@ -787,22 +799,22 @@ def test_the_dashboard_shows_every_metric(measured: set[tuple[str, ...]]) -> Non
     assert names == {name for _, name, *_ in measured}
 
 
-def assert_cost(made: Made, architecture: str, price: str) -> None:
+def assert_cost(deployed: Deployed, architecture: str, price: str) -> None:
     (cost,) = (widget for widget in _widgets() if "USD" in widget["title"])
-    memory = function(made)["MemorySize"]
+    memory = function(deployed)["MemorySize"]
     formula = f"ms / 1000 * {memory} / 1024 * {price} + calls * 0.0000002"
     assert cost["metrics"][-1][0]["expression"] == formula
     alarm, *_ = properties_of(translate(), "CostAlarm")["Metrics"]
     assert _cost_formula(alarm["Expression"], architecture) == formula
 
 
-def test_the_cost_is_of_the_functions_memory_and_architecture(made: Made) -> None:
-    assert_cost(made, "x86_64", "0.0000166667")
+def test_the_cost_depends_on_the_functions_memory_and_architecture(deployed: Deployed) -> None:
+    assert_cost(deployed, "x86_64", "0.0000166667")
 
 
 @with_chosen_parameters
-def test_the_cost_on_arm64_is_lower(made: Made) -> None:
-    assert_cost(made, "arm64", "0.0000133334")
+def test_the_cost_on_arm64_is_lower(deployed: Deployed) -> None:
+    assert_cost(deployed, "arm64", "0.0000133334")
 
 
 def test_the_alarm_on_cost_covers_an_hour(template: Template) -> None:
@@ -814,7 +826,7 @@ def test_the_alarm_on_cost_covers_an_hour(template: Template) -> None:
     assert template["Parameters"]["MaxCostPerHour"]["Default"] == 0.25
 
 
-# Fields that Lambda logs when an invocation raises, and in its report. The app logs the others.
+# Fields that Lambda itself logs: when an invocation raises, and in the invocation's report.
 LAMBDAS_FIELDS = {"requestId", "errorType", "errorMessage", "AWSRequestId"}
 LAMBDAS_FIELDS |= {"record.requestId", "record.status", "record.errorType"}
 REFUSED = {"error"}  # in the line "invalid request"

@@ -1,4 +1,4 @@
-"""The workflow of GitHub agrees with the rest of the project."""
+"""The GitHub workflow agrees with the rest of the project."""
 
 import re
 import tomllib
@@ -17,11 +17,11 @@ def jobs() -> dict[str, Any]:
     return dict(workflow["jobs"])
 
 
-def test_every_target_that_is_run_exists(jobs: dict[str, Any]) -> None:
+def test_every_make_target_that_the_workflow_runs_exists(jobs: dict[str, Any]) -> None:
     assert set(jobs["make"]["strategy"]["matrix"]["target"]) <= targets()
 
 
-def test_the_pythons_are_the_oldest_supported_one_and_lambdas(jobs: dict[str, Any]) -> None:
+def test_the_workflow_uses_the_oldest_supported_python_and_lambdas(jobs: dict[str, Any]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     oldest = project["tool"]["mypy"]["python_version"]
     template = (ROOT / "template.yaml").read_text("utf-8")

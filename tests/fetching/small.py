@@ -1,4 +1,4 @@
-"""PokeAPI's own answers with small bodies, because large ones take time to make."""
+"""PokeAPI's right answers with small bodies, because generating large ones takes time."""
 
 import json
 

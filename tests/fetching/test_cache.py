@@ -1,4 +1,4 @@
-"""Names in memory. For the table behind it, see test_dynamodb.py."""
+"""Names in memory. stores/test_dynamodb.py tests the table behind it."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ async def test_a_fresh_request_that_fails_is_not_served_from_the_cache(
     assert [failure.reason for failure in failures_of(fetched)] == ["bad_status"]
 
 
-async def test_a_name_is_fresh_for_the_caches_seconds(
+async def test_a_name_is_fresh_for_as_long_as_the_cache_says(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
 ) -> None:
     await fetch_range(url, cache=cache, range="1")
@@ -122,7 +122,7 @@ async def test_a_name_is_fresh_for_the_caches_seconds(
 
 
 @both_clients
-async def test_a_number_that_the_list_lacks_is_remembered_for_a_seventh_of_that_time(
+async def test_a_number_that_the_list_lacks_is_remembered_a_seventh_as_long_as_a_name(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, strategy: str
 ) -> None:
     await fetch_range(url, cache=cache, range="1026", strategy=strategy)
@@ -141,7 +141,7 @@ async def test_a_number_that_the_list_lacks_is_remembered_for_a_seventh_of_that_
 @pytest.mark.parametrize(
     ("cache_seconds", "remembered"), [(WEEK, 300), (2100, 300), (2093, 299), (700, 100)]
 )
-async def test_a_404_alone_is_remembered_for_five_minutes_at_most(
+async def test_an_unconfirmed_404_is_remembered_for_at_most_five_minutes(
     pokeapi: PokeAPI, url: str, clock: Clock, cache_seconds: float, remembered: float
 ) -> None:
     cache = Cache(cache_seconds, clock=clock)
@@ -156,7 +156,7 @@ async def test_a_404_alone_is_remembered_for_five_minutes_at_most(
     assert (await fetch_range(url, cache=cache, range="1026")).results == [Found(1026, "new")]
 
 
-async def test_a_number_denied_only_by_a_404_is_denied_longer_once_the_list_lacks_it(
+async def test_a_404_is_remembered_longer_once_the_list_confirms_it(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = NOT_FOUND
@@ -179,7 +179,7 @@ async def test_a_number_that_was_known_not_to_exist_is_found_by_a_fresh_request(
 
 
 @pytest.mark.parametrize("later", [0.0, 2 * WEEK], ids=["fresh", "expired"])
-async def test_a_404_alone_never_replaces_a_name(
+async def test_an_unconfirmed_404_never_replaces_a_name(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, later: float
 ) -> None:
     await fetch_range(url, cache=cache, range="1")
@@ -193,7 +193,7 @@ async def test_a_404_alone_never_replaces_a_name(
 
 
 @pytest.mark.parametrize("later", [0.0, 2 * WEEK], ids=["fresh", "expired"])
-async def test_the_list_replaces_a_name(
+async def test_a_name_that_the_list_lacks_is_forgotten(
     pokeapi: PokeAPI, url: str, cache: Cache, clock: Clock, later: float
 ) -> None:
     await fetch_range(url, cache=cache, range="1")
@@ -246,11 +246,11 @@ async def test_retryable_failures_are_not_remembered(
     assert (await fetch_range(url, cache=cache, range="1")).results == [Found(1, "bulbasaur")]
 
 
-def founds(first: int, count: int) -> list[Result]:
+def many_found(first: int, count: int) -> list[Result]:
     return [Found(number, "missingno") for number in range(first, first + count)]
 
 
-def absents(first: int, count: int) -> list[Result]:
+def many_absent(first: int, count: int) -> list[Result]:
     return [absent(number) for number in range(first, first + count)]
 
 
@@ -261,34 +261,34 @@ async def count_known(cache: Cache, first: int, count: int) -> int:
 
 
 async def test_memory_is_bounded_and_the_oldest_names_are_forgotten_first(cache: Cache) -> None:
-    await cache.save(founds(1, MAX_IN_MEMORY + 10), is_listed=True)
+    await cache.save(many_found(1, MAX_IN_MEMORY + 10), is_listed=True)
     assert await count_known(cache, 1, 10) == 0
     assert await count_known(cache, 11, MAX_IN_MEMORY) == MAX_IN_MEMORY
-    await cache.save(founds(1, 1), is_listed=True)
+    await cache.save(many_found(1, 1), is_listed=True)
     assert await count_known(cache, 1, 11) == 1
     assert await count_known(cache, 12, MAX_IN_MEMORY) == MAX_IN_MEMORY - 1
 
 
 async def test_absent_numbers_are_bounded_and_the_oldest_are_forgotten_first(cache: Cache) -> None:
-    await cache.save(absents(1, MAX_ABSENT + 10), is_listed=True)
+    await cache.save(many_absent(1, MAX_ABSENT + 10), is_listed=True)
     assert await count_known(cache, 1, 10) == 0
     assert await count_known(cache, 11, MAX_ABSENT) == MAX_ABSENT
 
 
 async def test_names_and_absent_numbers_do_not_crowd_each_other_out(cache: Cache) -> None:
-    await cache.save(founds(1, MAX_IN_MEMORY), is_listed=True)
-    await cache.save(absents(10_001, MAX_ABSENT), is_listed=True)
-    await cache.save(absents(20_001, 10), is_listed=False)
+    await cache.save(many_found(1, MAX_IN_MEMORY), is_listed=True)
+    await cache.save(many_absent(10_001, MAX_ABSENT), is_listed=True)
+    await cache.save(many_absent(20_001, 10), is_listed=False)
     assert await count_known(cache, 1, MAX_IN_MEMORY) == MAX_IN_MEMORY
     assert await count_known(cache, 10_001, MAX_ABSENT) == MAX_ABSENT - 10
-    await cache.save(founds(30_001, 10), is_listed=True)
+    await cache.save(many_found(30_001, 10), is_listed=True)
     assert await count_known(cache, 10_001, MAX_ABSENT) == MAX_ABSENT - 10
 
 
 async def test_a_name_that_is_fetched_again_is_among_the_newest(clock: Clock, cache: Cache) -> None:
-    await cache.save(founds(1, MAX_IN_MEMORY), is_listed=True)
+    await cache.save(many_found(1, MAX_IN_MEMORY), is_listed=True)
     clock.now += WEEK
-    await cache.save([*founds(1, 1), *founds(10_001, 10)], is_listed=True)
+    await cache.save([*many_found(1, 1), *many_found(10_001, 10)], is_listed=True)
     assert await count_known(cache, 1, 1) == 1
 
 
@@ -317,8 +317,8 @@ def test_a_warm_environment_knows_all_names_even_if_they_have_expired(
     assert report["timing"]["stale"] == 10
 
 
-class Known:
-    """A table that has every number's name, and notes what it is asked for and what it gets."""
+class FullTable:
+    """A table that has a name for every number, and records what it is asked and given."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []
@@ -333,14 +333,14 @@ class Known:
 
 
 @pytest.fixture
-async def table(monkeypatch: pytest.MonkeyPatch) -> Known:
-    """Return a table that is never slow, because the loop's clock stands still."""
+async def table(monkeypatch: pytest.MonkeyPatch) -> FullTable:
+    """Return a table that never times out, because the loop's clock stands still."""
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 0.0)
-    return Known()
+    return FullTable()
 
 
 async def test_a_name_that_has_just_expired_is_looked_up_in_the_table(
-    clock: Clock, table: Known
+    clock: Clock, table: FullTable
 ) -> None:
     cache = Cache(WEEK, table, clock=clock)
     await cache.save([Found(1, "bulbasaur")], is_listed=False)
@@ -353,7 +353,7 @@ async def test_a_name_that_has_just_expired_is_looked_up_in_the_table(
 
 @pytest.mark.parametrize("is_listed", [True, False])
 async def test_the_table_is_not_asked_for_numbers_that_are_known_not_to_exist(
-    clock: Clock, table: Known, *, is_listed: bool
+    clock: Clock, table: FullTable, *, is_listed: bool
 ) -> None:
     cache = Cache(WEEK, table, clock=clock)
     await cache.save([absent(1026)], is_listed=is_listed)
@@ -365,8 +365,8 @@ async def test_the_table_is_not_asked_for_numbers_that_are_known_not_to_exist(
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(-0.1, []), (0.0, []), (0.9, [[1]])])
-async def test_the_table_is_asked_while_there_is_time(
-    table: Known, monkeypatch: pytest.MonkeyPatch, seconds: float, asked: list[list[int]]
+async def test_the_table_is_asked_only_while_there_is_time(
+    table: FullTable, monkeypatch: pytest.MonkeyPatch, seconds: float, asked: list[list[int]]
 ) -> None:
     monkeypatch.setattr(cache_module, "monotonic", lambda: 100.0)
     await Cache(WEEK, table).load([1], 100.0 + seconds)
@@ -375,7 +375,7 @@ async def test_the_table_is_asked_while_there_is_time(
 
 @pytest.mark.parametrize(("later", "times"), [(0, 1), (DAY, 1), (DAY + 1, 2)])
 async def test_a_name_that_has_not_changed_is_saved_once_a_day(
-    clock: Clock, table: Known, later: float, times: int
+    clock: Clock, table: FullTable, later: float, times: int
 ) -> None:
     cache = Cache(WEEK, table, clock=clock)
     await cache.save([Found(1, "bulbasaur")], is_listed=False)
@@ -384,7 +384,7 @@ async def test_a_name_that_has_not_changed_is_saved_once_a_day(
     assert table.saved == ["bulbasaur"] * times
 
 
-async def test_a_name_that_has_changed_is_saved_at_once(clock: Clock, table: Known) -> None:
+async def test_a_name_that_has_changed_is_saved_at_once(clock: Clock, table: FullTable) -> None:
     cache = Cache(WEEK, table, clock=clock)
     await cache.save([Found(1, "bulbasaur")], is_listed=False)
     await cache.save([Found(1, "ivysaur")], is_listed=False)

@@ -1,4 +1,4 @@
-"""How PokeAPI really fails, according to its users, and that it costs no name if there is a way."""
+"""The ways in which PokeAPI fails, according to its users: no name that can be had is lost."""
 
 import asyncio
 import email.utils
@@ -52,7 +52,7 @@ from tests.tools.simulation import Arrival
 BAD = [3, 6, 9]
 FIRST_TEN = [NAMES[number] for number in range(1, 11)]
 DOWN = answers.status(503)
-# Only answers decide, and a number that is hopeless without the list fails soon.
+# No silence ends a fetch, and without the list a hopeless number soon fails.
 CALM = msgspec.structs.replace(
     QUICK,
     shared_retries=0,
@@ -62,7 +62,7 @@ CALM = msgspec.structs.replace(
     unreadable_timeout=60.0,
 )
 fuzz = pytest.mark.fuzz
-# For tests on the virtual clock, which the threads of `sync` do not follow.
+# For tests on the virtual clock, because the threads of `sync` do not follow it.
 on_one_thread = pytest.mark.parametrize("strategy", ["gather", "sequential"])
 
 
@@ -81,7 +81,7 @@ def details_of(fetched: Fetched) -> set[str]:
     return {failure.detail for failure in failures_of(fetched)}
 
 
-# One spelling of some URLs, or both, fails for good, but the list is right.
+# One or both spellings of some numbers' paths always fail, but the list is right.
 
 
 FINAL = {
@@ -94,7 +94,7 @@ every_final_answer = pytest.mark.parametrize("wrong", FINAL)
 
 
 @every_final_answer
-async def test_a_final_answer_of_some_numbers_costs_one_request(
+async def test_final_answers_for_some_numbers_cost_one_more_request_in_all(
     pokeapi: PokeAPI, url: str, wrong: str
 ) -> None:
     for number in BAD:
@@ -186,7 +186,7 @@ def test_while_the_list_is_late_the_other_spelling_is_tried(
 
 
 @both_clients
-async def test_without_the_list_a_number_has_its_own_error(
+async def test_without_the_list_a_number_fails_with_its_own_error(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers = {
@@ -214,7 +214,7 @@ async def test_a_list_that_never_arrives_costs_no_other_name(pokeapi: PokeAPI, u
     assert (failure.number, failure.reason) == (3, "not_found")
 
 
-async def test_an_api_without_a_list(
+async def test_an_api_may_have_no_list(
     pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetcher, "LIST_PATHS", ())
@@ -230,11 +230,11 @@ async def test_an_api_without_a_list(
     assert indexed.results == [Failure(1, "bad_status", None, 0, "this API has no list")]
 
 
-# A PokeAPI that somebody hosts.
+# A self-hosted PokeAPI.
 
 
 @every_strategy
-async def test_a_pokeapi_that_redirects_every_path_without_a_slash(
+async def test_a_pokeapi_may_redirect_every_path_without_a_slash(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     moved = answers.text(301, "", Location="https://example.org/")
@@ -247,7 +247,7 @@ async def test_a_pokeapi_that_redirects_every_path_without_a_slash(
 
 @both_clients
 @pytest.mark.parametrize("has_list", [True, False])
-async def test_an_api_without_final_slashes(
+async def test_an_api_may_accept_only_paths_without_a_slash(
     pokeapi: PokeAPI, url: str, strategy: str, *, has_list: bool
 ) -> None:
     missing = answers.status(404)
@@ -260,11 +260,11 @@ async def test_an_api_without_final_slashes(
     assert names_of(fetched) == FIRST_TEN
 
 
-# Numbers that fail for good.
+# Numbers that always fail.
 
 
 @pytest.mark.parametrize("has_list", [True, False])
-async def test_as_many_failing_numbers_as_go_at_once_cost_no_other_name(
+async def test_failing_numbers_that_fill_the_window_cost_no_other_name(
     pokeapi: PokeAPI, url: str, *, has_list: bool
 ) -> None:
     pokeapi.answers = {number: right(number) for number in range(31)}
@@ -282,7 +282,7 @@ async def test_as_many_failing_numbers_as_go_at_once_cost_no_other_name(
 async def test_a_few_silent_numbers_soon_come_from_the_list(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    """On a busy machine, other numbers may be late and come from the list, too."""
+    """On a busy machine, other numbers may be late and come from the list as well."""
     pokeapi.answers = {number: right(number) for number in range(11)}
     pokeapi.answers |= {3: answers.hang, 6: answers.stuck, 9: answers.drip}
     clients = Clients(url, limits=Limits(read_timeout=60.0, total_timeout=60.0))
@@ -318,13 +318,13 @@ async def test_a_name_that_arrives_after_the_list_is_ignored(pokeapi: PokeAPI, u
     assert fetched.listed == 2
 
 
-# Errors of all numbers for a while.
+# All numbers fail for a while.
 
 
 @on_one_thread
 @pytest.mark.parametrize("error", [GARBLED, BUSY])
 @pytest.mark.parametrize("numbers", ["7", "1-150"])
-def test_a_storm_of_one_and_a_half_seconds_costs_only_time(
+def test_errors_for_one_and_a_half_seconds_cost_only_time(
     strategy: str, error: GetError, numbers: str
 ) -> None:
     fetched = fetch_virtually(
@@ -335,7 +335,7 @@ def test_a_storm_of_one_and_a_half_seconds_costs_only_time(
 
 
 @both_clients
-async def test_a_storm_of_pages_instead_of_bodies(
+async def test_pages_in_place_of_all_bodies_cost_only_retries(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     page = answers.text(200, "<html>", "text/html")
@@ -349,14 +349,14 @@ async def test_a_storm_of_pages_instead_of_bodies(
 def test_if_no_body_can_ever_be_read_the_fetch_soon_ends(strategy: str) -> None:
     fetched = fetch_virtually(lambda _: GARBLED, range="1-150", strategy=strategy)
     reasons = Counter(failure.reason for failure in failures_of(fetched))
-    assert reasons["bad_body"] >= 149  # one at a time, the last request may still be in flight
+    assert reasons["bad_body"] >= 149  # with `sequential`, one request may still be in flight
     assert reasons.total() == 150
     assert len(fetched.attempts) <= 500
     assert 3_000 <= fetched.total_ms < 3_500
 
 
 @on_one_thread
-def test_404_for_every_number_for_a_second(strategy: str) -> None:
+def test_a_second_of_404s_for_every_number_costs_no_name(strategy: str) -> None:
     fetched = fetch_virtually(
         lambda arrival: MISSING if arrival.at < 1 and arrival.number else None,
         range="1-150",
@@ -367,8 +367,8 @@ def test_404_for_every_number_for_a_second(strategy: str) -> None:
 
 
 @on_one_thread
-def test_404_for_every_number_and_the_list_for_a_second(strategy: str) -> None:
-    """They are not remembered for long, because the list did not confirm them."""
+def test_a_second_of_404s_for_every_number_and_the_list_is_soon_forgotten(strategy: str) -> None:
+    """The cache remembers 404s that the list did not confirm for only five minutes."""
     now = 1_000_000.0
     cache = Cache(604_800, clock=lambda: now)
     first = fetch_virtually(
@@ -410,7 +410,7 @@ def test_once_pokeapi_is_down_the_list_settles_all_that_is_left() -> None:
     assert len(requested) < 250
 
 
-# How long it is worth waiting.
+# How long a fetch is worth waiting for.
 
 
 @pytest.mark.parametrize("strategy", ["gather", "sequential", "index"])
@@ -448,7 +448,7 @@ def test_while_a_number_has_not_been_sent_there_are_no_stragglers() -> None:
 @pytest.mark.parametrize(
     ("count", "are_stragglers"), [(1, False), (4, False), (19, False), (20, True)]
 )
-def test_a_tenth_of_the_numbers_are_stragglers(count: int, *, are_stragglers: bool) -> None:
+def test_at_most_a_tenth_of_the_numbers_are_stragglers(count: int, *, are_stragglers: bool) -> None:
     fetched = fetch_virtually(
         lambda arrival: SILENCE if arrival.number in {1, 2} else None,
         policy=Policy(straggler_timeout=1.0, lag_timeout=60.0),
@@ -468,7 +468,7 @@ def test_a_tenth_of_the_numbers_are_stragglers(count: int, *, are_stragglers: bo
 
 
 @on_one_thread
-def test_a_retry_after_is_waited_for_by_stragglers_too(strategy: str) -> None:
+def test_stragglers_also_wait_as_long_as_retry_after_says(strategy: str) -> None:
     fetched = fetch_virtually(
         first_for(BAD, LATER),
         policy=Policy(straggler_timeout=0.5, lag_timeout=60.0),
@@ -480,33 +480,33 @@ def test_a_retry_after_is_waited_for_by_stragglers_too(strategy: str) -> None:
     assert fetched.total_ms >= 2_000
 
 
-def test_retry_after_is_how_long_a_retry_waits() -> None:
+def test_a_retry_waits_as_long_as_retry_after_says() -> None:
     fetched = fetch_virtually(first_for([1], LATER), range="1")
     first, second = fetched.attempts
     assert second.start_ms - first.end_ms == pytest.approx(2000)
 
 
-def test_after_a_retry_after_of_zero_a_retry_does_not_wait() -> None:
+def test_with_a_retry_after_of_zero_a_retry_does_not_wait() -> None:
     at_once = msgspec.structs.replace(LATER, retry_after=0.0)
     first, second = fetch_virtually(first_for([1], at_once), range="1").attempts
     assert second.start_ms == pytest.approx(first.end_ms)
 
 
 @pytest.mark.parametrize("retry_after", [3600.0, float("inf")])
-def test_a_retry_after_beyond_the_deadline_is_not_waited_for(retry_after: float) -> None:
+def test_no_retry_waits_for_a_retry_after_beyond_the_deadline(retry_after: float) -> None:
     too_late = msgspec.structs.replace(LATER, retry_after=retry_after)
     first, second = fetch_virtually(first_for([1], too_late), range="1").attempts
-    assert 500 <= second.start_ms - first.end_ms <= 1000  # the longest delay otherwise
+    assert 500 <= second.start_ms - first.end_ms <= 1000  # the longest ordinary delay
 
 
-def test_silence_until_the_time_of_retry_after_is_waited_for() -> None:
+def test_silence_does_not_end_a_fetch_before_the_time_in_retry_after() -> None:
     policy = Policy(silence_timeout=0.1)
     fetched = fetch_virtually(first_for([1], LATER), policy=policy, range="1")
     assert failures_of(fetched) == []
     assert fetched.listed == 0
 
 
-def test_only_the_first_of_several_broken_promises_is_waited_for() -> None:
+def test_a_fetch_waits_for_only_the_first_of_several_broken_promises() -> None:
     policy = Policy(silence_timeout=0.5, promise_timeout=0.2)
     fetched = fetch_virtually(lambda _: LATER, policy=policy, range="1")
     (failure,) = failures_of(fetched)
@@ -514,7 +514,7 @@ def test_only_the_first_of_several_broken_promises_is_waited_for() -> None:
     assert 2_200 <= fetched.total_ms < 2_500
 
 
-async def test_a_retry_after_that_cannot_be_kept_is_ignored(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_retry_after_that_makes_no_sense_is_ignored(pokeapi: PokeAPI, url: str) -> None:
     headers = [
         "soon",
         "-1",
@@ -531,7 +531,7 @@ async def test_a_retry_after_that_cannot_be_kept_is_ignored(pokeapi: PokeAPI, ur
     assert len(fetched.attempts) == 12
 
 
-async def test_a_pause_for_all_costs_no_name(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_429_for_every_number_costs_no_name(pokeapi: PokeAPI, url: str) -> None:
     too_many = answers.status(429, retry_after=0)
     pokeapi.answers[PokeAPI.LIST] = answers.status(501)
     for number in range(1, 31):
@@ -546,10 +546,10 @@ async def test_a_pause_for_all_costs_no_name(pokeapi: PokeAPI, url: str) -> None
 @pytest.mark.parametrize(
     ("strategy", "other"), [("gather", right(3)), ("gather", right(4)), ("sync", right(4))]
 )
-async def test_the_body_of_another_number_is_not_taken(
+async def test_the_body_of_another_number_is_rejected(
     pokeapi: PokeAPI, url: str, strategy: str, other: answers.Answer
 ) -> None:
-    """One spelling leads there, or both."""
+    """One spelling of the path returns that body, or both do."""
     pokeapi.answers[3] = by_spelling(slash=right(4), no_slash=other)
     cache = Cache(604_800)
     for _ in range(2):
@@ -562,7 +562,7 @@ async def test_the_body_of_another_number_is_not_taken(
 
 
 @every_strategy
-async def test_numbers_that_do_not_exist_cost_one_more_request(
+async def test_numbers_that_do_not_exist_cost_one_more_request_in_all(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers = {1024: right(1024), 1025: right(1025)}
@@ -620,7 +620,7 @@ async def test_nothing_is_left_when_a_fetch_returns(pokeapi: PokeAPI, url: str, 
 
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every request for number 3 raise an unforeseen error."""
+    """Let each request for number 3 raise an unforeseen error."""
 
     def breaking(method: Any) -> Any:
         def call(self: Clients, path: str, *arguments: Any, **options: Any) -> Any:

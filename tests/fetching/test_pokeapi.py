@@ -102,7 +102,7 @@ def test_a_name_may_have_any_100_printable_characters(name: str) -> None:
 
 
 @pytest.mark.parametrize("extra", ["", '"next": null, ', '"count": 2, "next": null, '])
-def test_the_list_has_the_names_by_the_last_part_of_their_urls(extra: str) -> None:
+def test_the_number_of_a_name_in_the_list_is_the_last_part_of_its_url(extra: str) -> None:
     listed = f'{{{extra}"results": [{MEW}, {{"name": "pikachu", "url": "/25"}}]}}'
     assert decode_list(listed.encode()) == {151: "mew", 25: "pikachu"}
 
@@ -134,7 +134,7 @@ BAD_LISTS = {
 
 
 @pytest.mark.parametrize(("body", "message"), BAD_LISTS.values(), ids=BAD_LISTS)
-def test_a_list_that_may_lack_something_is_refused(body: str, message: str) -> None:
+def test_a_list_that_may_be_incomplete_is_refused(body: str, message: str) -> None:
     with pytest.raises((ValueError, RecursionError)) as raised:
         decode_list(body.encode())
     assert str(raised.value).startswith(message)

@@ -39,18 +39,18 @@ def name_is_number(number: int) -> Answer:
 
 
 PERMANENT = [400, 401, 403, 404, 410, 501, 505]
-PASSING = [408, 425, 429, 500, 502, 503, 504, 529]
+TEMPORARY = [408, 425, 429, 500, 502, 503, 504, 529]
 
 
-async def test_the_status_decides_whether_an_error_may_pass(pokeapi: PokeAPI, url: str) -> None:
+async def test_the_status_decides_whether_an_error_is_retried(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers = dict(NO_LIST)
-    for number, status in enumerate(PERMANENT + PASSING, 1):
+    for number, status in enumerate(PERMANENT + TEMPORARY, 1):
         pokeapi.answers[number] = answers.text(status, "")
     policy = msgspec.structs.replace(QUICK, own_retries=1, shared_retries=0, max_list_attempts=1)
     fetched = await fetch_range(url, policy=policy, range="1-15")
     assert [(failure.status, failure.attempts) for failure in failures_of(fetched)] == [
         *[(status, 1) for status in PERMANENT],
-        *[(status, 2) for status in PASSING],
+        *[(status, 2) for status in TEMPORARY],
     ]
 
 
@@ -69,7 +69,7 @@ async def test_after_a_permanent_error_the_list_has_the_name_or_denies_it(
 
 
 @both_clients
-async def test_without_the_list_a_permanent_error_is_retried_once_by_the_other_spelling(
+async def test_without_the_list_a_permanent_error_is_retried_once_with_the_other_spelling(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers = {1: answers.status(403), **NO_LIST}
@@ -115,7 +115,7 @@ async def test_unreadable_bodies_are_retried_while_no_body_can_be_read(
 
 
 @both_clients
-async def test_an_error_that_may_pass_is_retried_twice_without_the_list(
+async def test_a_temporary_error_is_retried_twice_before_the_list_is_needed(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers[1] = answers.first(DOWN, DOWN, then=BULBASAUR)
@@ -174,7 +174,7 @@ async def test_without_retries_left_only_errors_that_cost_none_are_retried(
     pokeapi: PokeAPI, url: str, kind: Kind, *, is_retried: bool
 ) -> None:
     pokeapi.answers |= NO_LIST
-    policy = msgspec.structs.replace(NO_RETRIES, shared_retries=-10)  # the names earn some
+    policy = msgspec.structs.replace(NO_RETRIES, shared_retries=-10)  # because each name adds one
     fetched = await fetch_range(Failing(url, kind), policy=policy, range="1-4")
     first = fetched.results[0]
     if is_retried:
@@ -186,7 +186,7 @@ async def test_without_retries_left_only_errors_that_cost_none_are_retried(
 
 
 @pytest.mark.parametrize(("kind", "attempts"), [("unprocessed", 1), ("refused", 4)])
-async def test_an_error_counts_as_the_requests_that_were_sent(
+async def test_an_error_counts_as_many_attempts_as_requests_were_sent(
     url: str, kind: Kind, attempts: int
 ) -> None:
     fetched = await fetch_range(Failing(url, kind), range="1-4")
@@ -194,7 +194,9 @@ async def test_an_error_counts_as_the_requests_that_were_sent(
     assert sorted(of_one) == list(range(1, attempts + 1))
 
 
-async def test_a_number_has_two_retries_that_no_other_can_spend(pokeapi: PokeAPI, url: str) -> None:
+async def test_each_number_has_two_retries_that_no_other_can_spend(
+    pokeapi: PokeAPI, url: str
+) -> None:
     pokeapi.answers = {**dict.fromkeys(range(11, 31), DOWN), **NO_LIST}
     for number in range(1, 11):
         pokeapi.answers[number] = answers.first(DOWN, DOWN, then=name_is_number(number))
@@ -226,7 +228,7 @@ async def test_each_name_received_earns_a_retry(pokeapi: PokeAPI, url: str) -> N
     assert fetched.results[-1] == failure
 
 
-async def test_the_list_spends_shared_retries_too(pokeapi: PokeAPI, url: str) -> None:
+async def test_the_list_spends_shared_retries_as_well(pokeapi: PokeAPI, url: str) -> None:
     pokeapi.answers[PokeAPI.LIST] = DOWN
     policy = msgspec.structs.replace(QUICK, own_retries=1, shared_retries=5)
     fetched = await fetch_range(url, policy=policy, range="1-3", strategy="index")
@@ -234,7 +236,7 @@ async def test_the_list_spends_shared_retries_too(pokeapi: PokeAPI, url: str) ->
     assert pokeapi.requests == policy.max_list_attempts + 5
 
 
-def test_delays_double_and_differ_at_random() -> None:
+def test_delays_double_and_vary_at_random() -> None:
     policy = Policy(
         first_delay=1.0,
         max_delay=20.0,
@@ -255,10 +257,10 @@ def test_delays_double_and_differ_at_random() -> None:
         assert limit / 2 <= round(wait, 6) < limit
 
 
-def test_environments_of_one_snapshot_wait_differently() -> None:
+def test_environments_restored_from_one_snapshot_wait_differently() -> None:
     waits = []
     for _ in range(2):
-        random.seed(1)  # the state that SnapStart restores everywhere
+        random.seed(1)  # SnapStart restores the same state in all environments
         waits.append(jittered(1.0))
     assert waits[0] != waits[1]
 

@@ -1,4 +1,4 @@
-"""Whole fetches over a real socket: every strategy, and every kind of answer from PokeAPI."""
+"""Whole fetches over a real socket, with every strategy and every kind of answer from PokeAPI."""
 
 import asyncio
 import math
@@ -42,10 +42,12 @@ BULBASAUR = Found(1, "bulbasaur")
 VENUSAUR = Found(3, "venusaur")
 FIRST_THREE = ["bulbasaur", "ivysaur", "venusaur"]
 
-# Silence and drip end as timeouts, which have tests of their own; a bomb is not retried.
+# Without "silence" and "drip", which end with a timeout (timeouts have their own tests), and
+# without "bomb", which is not retried.
 QUICK_FAULTS = [fault for fault in FAULTS if fault not in {"silence", "drip", "bomb"}]
 
-# A single retry, for answers that never get better. Names earn none.
+# One retry for each number, because the answers never get better. The names received add shared
+# retries, but fewer than 100.
 IMPATIENT = msgspec.structs.replace(
     QUICK, own_retries=1, shared_retries=-100, max_unreadable=2, max_list_attempts=2
 )
@@ -72,13 +74,13 @@ async def test_every_strategy_fetches_the_same_names_in_the_order_of_the_range(
 
 
 @every_strategy_but_index
-async def test_a_request_for_each_number(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+async def test_each_number_costs_one_request(pokeapi: PokeAPI, url: str, strategy: str) -> None:
     fetched = await fetch_range(url, range="1-3", strategy=strategy)
     assert len(fetched.attempts) == pokeapi.requests == 3
     assert sum(attempt.bytes for attempt in fetched.attempts) > 3 * 50_000
 
 
-async def test_the_index_is_a_single_request(pokeapi: PokeAPI, url: str) -> None:
+async def test_index_sends_a_single_request(pokeapi: PokeAPI, url: str) -> None:
     fetched = await fetch_range(url, range="1-1025,10001-10326", strategy="index")
     assert names_of(fetched) == list(NAMES.values())
     assert len(fetched.attempts) == pokeapi.requests == 1
@@ -104,7 +106,9 @@ async def test_as_many_requests_are_in_flight_as_the_policy_allows(
 
 
 @one_at_a_time_by_both_clients
-async def test_one_at_a_time(pokeapi: PokeAPI, url: str, strategy: str) -> None:
+async def test_the_slow_strategies_send_one_request_at_a_time(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
     await fetch_range(url, range="1-5", strategy=strategy)
     assert pokeapi.most_in_flight == 1
 
@@ -198,7 +202,7 @@ BAD_ANSWERS: dict[str, tuple[Answer, Bad]] = {
 async def test_a_bad_answer_fails_only_its_number_and_leaves_the_clients_usable(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
-    """There is always a good answer between two bad ones."""
+    """Between any two bad answers there is a good one."""
     clients = Clients(url)
     pokeapi.answers = dict(NO_LIST)
     expected: list[Result] = []
@@ -220,7 +224,7 @@ async def test_a_bad_answer_fails_only_its_number_and_leaves_the_clients_usable(
     "bad",
     ["no such number", "redirect", "plain text error", "not JSON", "truncated", "large", "reset"],
 )
-async def test_the_list_has_the_name_or_denies_it_whatever_the_answer_is(
+async def test_whatever_the_answer_is_the_list_has_the_name_or_denies_it(
     pokeapi: PokeAPI, url: str, bad: str
 ) -> None:
     answer, (_, status, attempts, _) = BAD_ANSWERS[bad]
@@ -261,7 +265,7 @@ async def test_after_a_timeout_the_name_comes_from_the_list(url: str, strategy: 
 
 
 @both_clients
-async def test_without_the_list_a_timeout_that_passes_costs_a_retry_and_no_name(
+async def test_without_the_list_a_single_timeout_costs_a_retry_and_no_name(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = answers.status(501)
@@ -298,7 +302,7 @@ async def test_a_body_may_be_as_large_as_the_limit(pokeapi: PokeAPI, url: str) -
     assert failure.detail == "more than 14 bytes"
 
 
-async def test_numbers_that_the_index_lacks_are_not_found(url: str) -> None:
+async def test_numbers_that_the_list_lacks_are_not_found(url: str) -> None:
     fetched = await fetch_range(url, range="1025-1026", strategy="index")
     not_found = Failure(1026, "not_found", None, attempts=1, detail=NOT_LISTED)
     assert fetched.results == [Found(1025, "pecharunt"), not_found]
@@ -321,7 +325,7 @@ PART = '{"count": 2, "results": [{"name": "mew", "url": "/151/"}]}'
         ),
     ],
 )
-async def test_without_the_index_every_number_fails(  # noqa: PLR0913, PLR0917  the cases' values
+async def test_if_the_list_cannot_be_fetched_index_returns_only_failures(  # noqa: PLR0913, PLR0917  the cases' values
     pokeapi: PokeAPI, url: str, answer: Answer, reason: Reason, status: int | None, detail: str
 ) -> None:
     pokeapi.answers[PokeAPI.LIST] = answer
@@ -350,7 +354,7 @@ async def test_without_a_server_every_number_fails(
 
 
 @one_at_a_time_by_both_clients
-async def test_a_fault_that_passes_costs_a_retry_and_no_name(
+async def test_a_temporary_fault_costs_a_retry_and_no_name(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     for number, fault in enumerate(QUICK_FAULTS, 1):
@@ -362,7 +366,7 @@ async def test_a_fault_that_passes_costs_a_retry_and_no_name(
     assert fetched.listed == 0
 
 
-async def test_a_fault_of_the_index_that_passes_costs_a_retry(pokeapi: PokeAPI, url: str) -> None:
+async def test_a_temporary_fault_of_the_list_costs_a_retry(pokeapi: PokeAPI, url: str) -> None:
     list_of_all = answers.first(answers.truncated, then=right(PokeAPI.LIST))
     pokeapi.answers[PokeAPI.LIST] = list_of_all
     fetched = await fetch_range(url, range="1-3", strategy="index")
@@ -411,7 +415,7 @@ async def test_a_response_begins_before_its_body_has_arrived(
 
     def clock() -> float:
         has_begun.set()
-        return time.monotonic() - 1000  # recognised below
+        return time.monotonic() - 1000  # so that the assertion below recognises it
 
     monkeypatch.setattr(client, "monotonic", clock)
     pokeapi.answers[151] = answers.in_two(b'{"name": ', has_begun, b'"mew"}')
@@ -422,14 +426,14 @@ async def test_a_response_begins_before_its_body_has_arrived(
     assert -1_000_000 <= attempt.first_byte_ms < 0 < attempt.end_ms
 
 
-with_slow_faults = [fault for fault in FAULTS if fault != "bomb"]
+MORE_FAULTS = [fault for fault in FAULTS if fault != "bomb"]
 
 
 @pytest.mark.parametrize(
     ("seed", "faults", "size"),
     [
         (0, QUICK_FAULTS, 100),
-        *(pytest.param(seed, with_slow_faults, 1025, marks=pytest.mark.fuzz) for seed in range(20)),
+        *(pytest.param(seed, MORE_FAULTS, 1025, marks=pytest.mark.fuzz) for seed in range(20)),
     ],
 )
 async def test_with_faults_in_30_percent_of_the_answers_every_name_arrives(
@@ -444,7 +448,7 @@ async def test_with_faults_in_30_percent_of_the_answers_every_name_arrives(
     assert sum(not attempt.ok for attempt in fetched.attempts) > size / 5
 
 
-async def test_one_at_a_time_slow_numbers_come_last(url: str) -> None:
+async def test_of_numbers_fetched_one_at_a_time_slow_ones_come_last(url: str) -> None:
     policy = msgspec.structs.replace(QUICK, max_delay=10.0)
     now = time.monotonic()
     fetcher = Fetcher(range(1, 8), Clients(url), Window(policy), policy, now, math.inf)
@@ -468,7 +472,7 @@ async def test_one_at_a_time_slow_numbers_come_last(url: str) -> None:
     assert order == [*first_round, failing, unprocessed, late, waiting]
 
 
-async def test_one_at_a_time_the_list_comes_last_once_it_is_wanted(url: str) -> None:
+async def test_the_list_comes_after_all_numbers_once_it_is_wanted(url: str) -> None:
     fetcher = Fetcher(range(1, 4), Clients(url), Window(QUICK), QUICK, time.monotonic(), math.inf)
     assert fetcher.next_downloads() == fetcher.numbers
     fetcher.look_up_all()

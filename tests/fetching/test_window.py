@@ -1,4 +1,4 @@
-"""Which request may be sent, and when. For the effect on whole fetches, see test_weather.py."""
+"""Which request may be sent, and when. test_weather.py shows the effect on whole fetches."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from pokemon_names.http.client import Answer, Clients, Decode
 from pokemon_names.http.errors import GetError, Kind
 
 LONG_AGO = 0.0
-NOW = math.inf  # each error begins another round trip
+NOW = math.inf  # later than any error, so that each one begins another round trip
 
 TEN = Policy(concurrency=10)
 ONE = Policy(concurrency=1)
@@ -57,12 +57,12 @@ async def let_all_run() -> None:
 
 
 def send(
-    order: list[str], through: Window, name: str, rank: int = 0, max_in_flight: int = 100
+    order: list[str], window: Window, name: str, rank: int = 0, max_in_flight: int = 100
 ) -> asyncio.Task[None]:
     """Start a task that waits until the window admits it."""
 
     async def send() -> None:
-        await through.acquire(rank, 0, max_in_flight)
+        await window.acquire(rank, 0, max_in_flight)
         order.append(name)
 
     return asyncio.create_task(send())
@@ -74,29 +74,29 @@ async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def count_admitted(through: Window) -> int:
+async def count_admitted(window: Window) -> int:
     """Return how many requests the window admits at once."""
     order: list[str] = []
-    tasks = [send(order, through, "") for _ in range(20)]
+    tasks = [send(order, window, "") for _ in range(20)]
     await let_all_run()
     admitted = len(order)
     await cancel(tasks)
     for _ in range(admitted):
-        through.release()
+        window.release()
     return admitted
 
 
 async def narrow_to_one(window: Window, clock: Clock) -> None:
-    """Narrow a window to one request by errors, and let their pause pass."""
+    """Narrow a window to one request with errors, and wait until the pause is over."""
     for _ in range(10):
         window.failed(NOW)
     await clock.move(10)
 
 
-# Who goes first.
+# Which request goes first.
 
 
-async def test_lower_ranks_go_first_and_equal_ones_in_their_order(order: list[str]) -> None:
+async def test_lower_ranks_go_first_and_equal_ranks_in_order_of_arrival(order: list[str]) -> None:
     window = Window(ONE)
     await window.acquire(0, 0, 1)
     tasks = [
@@ -113,7 +113,7 @@ async def test_lower_ranks_go_first_and_equal_ones_in_their_order(order: list[st
     assert order == ["first", "a", "b", "A", "B"]
 
 
-async def test_while_it_is_narrow_requests_of_one_rank_go_in_random_order(
+async def test_in_a_narrow_window_requests_of_one_rank_go_in_random_order(
     clock: Clock, order: list[str]
 ) -> None:
     window = Window(TEN)
@@ -177,7 +177,7 @@ async def test_a_request_that_is_cancelled_once_it_is_admitted_takes_no_turn(
     assert await count_admitted(window) == 1
 
 
-async def test_a_request_may_limit_how_many_others_are_in_flight(order: list[str]) -> None:
+async def test_a_request_may_limit_how_many_requests_are_in_flight(order: list[str]) -> None:
     window = Window(TEN)
     tasks = [send(order, window, "suspect", rank=1, max_in_flight=3) for _ in range(5)]
     await let_all_run()
@@ -191,10 +191,10 @@ async def test_a_request_may_limit_how_many_others_are_in_flight(order: list[str
     assert len(order) == 6
 
 
-# How many go at once.
+# How many requests go at once.
 
 
-async def test_it_narrows_with_errors_and_widens_with_answers() -> None:
+async def test_a_window_narrows_with_errors_and_widens_with_answers() -> None:
     window = Window(TEN)
     assert await count_admitted(window) == 10
     for _ in range(4):
@@ -208,7 +208,7 @@ async def test_it_narrows_with_errors_and_widens_with_answers() -> None:
     assert await count_admitted(window) == 10
 
 
-async def test_in_one_round_trip_it_narrows_at_most_by_half(clock: Clock) -> None:
+async def test_in_one_round_trip_a_window_narrows_by_half_at_most(clock: Clock) -> None:
     window = Window(TEN)
     for width in (5, 2):
         sent_at = clock.now
@@ -218,7 +218,7 @@ async def test_in_one_round_trip_it_narrows_at_most_by_half(clock: Clock) -> Non
         assert await count_admitted(window) == width
 
 
-async def test_each_answer_widens_it_by_a_share_of_its_width(clock: Clock) -> None:
+async def test_each_answer_widens_a_window_by_a_share_of_its_width(clock: Clock) -> None:
     window = Window(msgspec.structs.replace(TEN, wider_share=0.5))
     for _ in range(20):  # a mix of answers and errors, as from a limiter
         window.failed(NOW)
@@ -236,7 +236,7 @@ async def test_each_answer_widens_it_by_a_share_of_its_width(clock: Clock) -> No
     assert all(0 <= wider - width <= 1 for width, wider in pairwise(widths))
 
 
-async def test_after_an_outage_it_is_soon_half_as_wide_as_before(clock: Clock) -> None:
+async def test_after_an_outage_a_window_is_soon_half_as_wide_as_before(clock: Clock) -> None:
     window = Window(TEN)
     for _ in range(10):
         await clock.move(10)
@@ -247,7 +247,9 @@ async def test_after_an_outage_it_is_soon_half_as_wide_as_before(clock: Clock) -
     assert await count_admitted(window) == 5
 
 
-async def test_it_is_down_once_a_lone_request_has_failed_until_an_answer(clock: Clock) -> None:
+async def test_a_window_is_down_from_the_failure_of_a_lone_request_until_an_answer(
+    clock: Clock,
+) -> None:
     window = Window(TEN)
     for _ in range(3):
         assert not window.is_down
@@ -259,7 +261,7 @@ async def test_it_is_down_once_a_lone_request_has_failed_until_an_answer(clock: 
     assert not window.is_down
 
 
-async def test_it_knows_when_pokeapi_last_answered(clock: Clock) -> None:
+async def test_a_window_knows_when_pokeapi_last_answered(clock: Clock) -> None:
     window = Window(TEN)
     started = clock.now
     assert window.answered_at == started
@@ -274,7 +276,7 @@ async def test_it_knows_when_pokeapi_last_answered(clock: Clock) -> None:
 # Pauses.
 
 
-async def test_after_nothing_but_errors_one_request_at_a_time_is_sent_after_a_pause(
+async def test_after_nothing_but_errors_requests_go_one_at_a_time_after_a_pause(
     clock: Clock, order: list[str]
 ) -> None:
     policy = msgspec.structs.replace(TEN, first_pause=1.0)
@@ -305,7 +307,7 @@ async def test_an_answer_ends_a_pause(clock: Clock) -> None:
     assert await count_admitted(window) == 1
 
 
-async def test_pauses_double_until_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pauses_double_until_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses = []
 
     def note(seconds: float) -> float:
@@ -333,7 +335,7 @@ async def test_only_the_first_of_several_requests_in_flight_causes_a_pause(
     assert await count_admitted(window) == 1
 
 
-# Ends of connections.
+# Connections that end.
 
 
 async def test_after_the_end_of_a_connection_requests_go_alone_until_an_answer() -> None:
@@ -355,7 +357,7 @@ async def test_only_the_first_request_on_an_ended_connection_counts(clock: Clock
     assert await count_admitted(window) == 9
 
 
-async def test_after_a_second_end_without_an_answer_there_is_a_pause(clock: Clock) -> None:
+async def test_if_two_connections_end_without_an_answer_there_is_a_pause(clock: Clock) -> None:
     window = Window(msgspec.structs.replace(TEN, first_pause=60.0, max_pause=60.0))
     window.disconnected(clock.now)
     assert await count_admitted(window) == 1
@@ -393,7 +395,9 @@ async def test_idle_time_is_not_made_up_for(clock: Clock, order: list[str]) -> N
     await cancel(tasks)
 
 
-async def test_a_paced_request_waits_for_its_place_too(clock: Clock, order: list[str]) -> None:
+async def test_a_paced_request_also_waits_for_a_place_in_the_window(
+    clock: Clock, order: list[str]
+) -> None:
     window = Window(msgspec.structs.replace(ONE, requests_per_second=4.0))
     await window.acquire(0, 0, 1)
     task = send(order, window, "")
@@ -405,15 +409,15 @@ async def test_a_paced_request_waits_for_its_place_too(clock: Clock, order: list
 
 
 @pytest.mark.usefixtures("clock")
-async def test_without_a_rate_all_are_sent_at_once() -> None:
+async def test_without_a_limit_on_the_rate_all_requests_are_sent_at_once() -> None:
     assert await count_admitted(Window(TEN)) == 10
 
 
-# How a fetch uses it.
+# How a fetch uses a window.
 
 
 class Scripted(Clients):
-    """Clients that note each request, and answer it once a test has set the answer."""
+    """Clients that record each request, and answer it when a test sets the answer."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")
@@ -437,7 +441,7 @@ def fetcher_of(count: int, clients: Clients, window: Window, policy: Policy) -> 
 
 
 @pytest.mark.usefixtures("clock")
-async def test_unsent_numbers_go_first_and_those_that_may_end_connections_last() -> None:
+async def test_unsent_numbers_go_first_and_suspects_of_ending_connections_go_last() -> None:
     clients = Scripted()
     window = Window(ONE)
     await window.acquire(0, 0, 1)
@@ -461,7 +465,7 @@ async def test_unsent_numbers_go_first_and_those_that_may_end_connections_last()
 
 
 @pytest.mark.parametrize(("disconnected", "together"), [(0, 10), (1, 8), (2, 4), (4, 1), (9, 1)])
-async def test_with_each_end_of_its_connection_a_number_goes_with_half_as_many(
+async def test_each_connection_that_ends_halves_how_many_requests_accompany_a_number(
     disconnected: int, together: int
 ) -> None:
     clients = Scripted()
@@ -475,15 +479,15 @@ async def test_with_each_end_of_its_connection_a_number_goes_with_half_as_many(
     await cancel(tasks)
 
 
-def an_error(kind: Kind) -> Answer[Any]:
+def error_answer(kind: Kind) -> Answer[Any]:
     return Answer(error=GetError(kind=kind, reason="bad_body", detail=""))
 
 
 async def width_after(kind: Kind, clock: Clock, *, attempts: int = 0, answered: bool) -> int:
     """Return how many requests a window of 5 admits after an error of this kind.
 
-    `attempts` is how many attempts the number has had before, and `answered` whether another number
-    is answered in the meantime.
+    `attempts` is how many attempts the number has already had, and `answered` says whether another
+    number is answered in the meantime.
     """
     clients = Scripted()
     window = Window(TEN)
@@ -502,7 +506,7 @@ async def width_after(kind: Kind, clock: Clock, *, attempts: int = 0, answered: 
     if answered:
         second.set_result(Answer(body="missingno"))
         await let_all_run()
-    first.set_result(an_error(kind))
+    first.set_result(error_answer(kind))
     await let_all_run()
     await cancel(tasks)
     return await count_admitted(window)
@@ -535,7 +539,7 @@ async def test_the_kind_of_an_error_decides_the_windows_width(
 @pytest.mark.parametrize(
     ("kind", "attempts", "width"),
     [
-        ("service", OWN_RETRIES, 3),  # PokeAPI answers nobody
+        ("service", OWN_RETRIES, 3),  # PokeAPI answers no request
         ("unreadable", 0, 3),  # no body could be read
         ("final", 0, 5),
     ],

@@ -1,4 +1,4 @@
-"""A fetch from a simulated PokeAPI on a virtual clock: it takes no time and is reproducible."""
+"""A fetch from a simulated PokeAPI on a virtual clock, which takes no time and is reproducible."""
 
 from collections.abc import Callable, Sequence
 from random import Random
@@ -22,7 +22,7 @@ GARBLED = GetError(kind="unreadable", reason="bad_body", detail="Input data was 
 LATER = GetError(
     kind="service", reason="bad_status", detail="Too Many Requests", status=429, retry_after=2.0
 )
-# No answer at all, which the simulated clients recognise.
+# Not an error: it tells the simulated clients not to answer at all.
 SILENCE = silent(1)(Arrival(0.0, 1, ""), Random(0))  # noqa: S311
 
 
@@ -31,7 +31,7 @@ def is_list(arrival: Arrival) -> bool:
 
 
 def first_for(numbers: Sequence[int], error: GetError) -> Callable[[Arrival], GetError | None]:
-    """Answer the first request for each of these numbers with an error."""
+    """Return an answer that fails only the first request for each of these numbers."""
     left = set(numbers)
 
     def answer(arrival: Arrival) -> GetError | None:
@@ -53,8 +53,8 @@ def fetch_virtually(
 ) -> Fetched:
     """Fetch the numbers of a request with these fields.
 
-    `answer` returns the error that answers an arriving request, or None if it is answered with its
-    name, `name-NUMBER`, or with the list.
+    `answer` returns the error for a request that arrives. If it returns None, the request gets the
+    name `name-NUMBER`, or the list.
     """
     random = Random(1)  # noqa: S311
     clients = SimulatedClients(lambda arrival, _: answer(arrival), 0.03, random)

@@ -40,13 +40,13 @@ def serving_bytes(serve: Serve, context: ssl.SSLContext | None = None) -> Iterat
 
 
 def ending(head: bytes, body: bytes) -> Serve:
-    """Return a server that ends each connection after a body, without TLS's close_notify."""
+    """Return a server that ends each connection after the body, without TLS's close_notify."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
         await writer.drain()
-        if request.startswith(b"PRI "):  # HTTP/2's first words
+        if request.startswith(b"PRI "):  # the start of HTTP/2's preface
             await reader.read()
         writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Response bodies: compressed or not, and how large they may be."""
+"""Response bodies: how they may be compressed, and how large they may be."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""One GET: the request that is sent, and its answer, in which an error is a value."""
+"""One GET: the request sent, and the answer, which contains an error instead of raising it."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ PATIENT = Limits(read_timeout=60.0, total_timeout=60.0)
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the URLs of the requests that are built, in order."""
+    """Return the URLs of all requests built during the test, in order."""
     built: list[str] = []
     build_request = httpx.AsyncClient.build_request
 
@@ -65,7 +65,7 @@ async def test_the_base_url_may_end_in_a_slash(url: str) -> None:
 
 
 @both_clients
-async def test_the_last_requests_are_stored_and_sent_again(
+async def test_the_latest_requests_are_stored_and_sent_again(
     url: str, monkeypatch: pytest.MonkeyPatch, built: list[str], strategy: str
 ) -> None:
     monkeypatch.setattr(client, "_MAX_REQUESTS", 1)
@@ -108,7 +108,7 @@ async def test_an_answer_has_a_body_and_the_time_when_it_began(
 
 
 @both_clients
-async def test_the_bytes_of_a_body_count_decompressed(url: str, strategy: str) -> None:
+async def test_the_size_of_a_body_is_its_decompressed_size(url: str, strategy: str) -> None:
     answer = await get(Clients(url), strategy, decode=bytes)
     assert answer.body is not None
     assert answer.bytes == len(answer.body) > 50_000
@@ -158,7 +158,7 @@ async def test_no_more_of_a_body_is_read_than_the_limit_allows(
 async def test_json_may_start_with_a_byte_order_mark(
     pokeapi: PokeAPI, url: str, strategy: str, encoding: str
 ) -> None:
-    """By itself, msgspec reads only UTF-8, whereas httpx's own `json` reads all of them."""
+    """By itself, msgspec reads only UTF-8; httpx's own `json` reads all of these encodings."""
     pokeapi.answers[1] = answers.raw('{"name": "flabébé"}'.encode(encoding))
     answer = await get(Clients(url), strategy, decode=msgspec.json.decode)
     assert answer.body == {"name": "flabébé"}
@@ -197,7 +197,7 @@ async def test_whatever_decoding_raises_the_body_is_unreadable(url: str, strateg
 
 
 @both_clients
-async def test_a_request_takes_no_longer_than_it_may(
+async def test_a_request_takes_no_longer_than_its_own_timeout(
     pokeapi: PokeAPI, url: str, strategy: str
 ) -> None:
     pokeapi.answers[1] = answers.hang
@@ -218,7 +218,7 @@ async def test_a_request_takes_no_longer_than_it_may(
         ("gather", answers.drip, {"total_timeout": 0.2}),
     ],
 )
-async def test_a_request_takes_no_longer_than_the_limits_say(
+async def test_a_request_takes_no_longer_than_the_limits_allow(
     pokeapi: PokeAPI, url: str, strategy: str, answer: Answer, limits: dict[str, float]
 ) -> None:
     pokeapi.answers[1] = answer

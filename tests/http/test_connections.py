@@ -1,4 +1,4 @@
-"""Whatever networks and servers do to connections costs only time, with or without HTTP/2."""
+"""What networks and servers can do to connections: with or without HTTP/2, it costs only time."""
 
 import asyncio
 import math
@@ -39,7 +39,7 @@ from tests.tools.http2 import Behaviour, Connection, Http2Server, serving_http2
 from tests.tools.pokeapi import PokeAPI
 from tests.tools.relay import ClientEnd, Relay, relaying
 
-# With the one, only an unanswered ping ends a request; with the other, a read of half a second.
+# With PINGING, only an unanswered ping ends a request; with READING, half a second without data.
 PINGING = Limits(ping_interval=0.2, ping_timeout=0.5, read_timeout=60.0, total_timeout=60.0)
 READING = Limits(read_timeout=0.5)
 
@@ -51,9 +51,9 @@ NO_APPLICATION_PROTOCOL = bytes([21, 3, 3, 0, 2, 2, 120])  # TLS's alert, as ngi
 
 
 class Injecting(Relay):
-    """A relay that can write to its clients, and whose new connections may be of another kind."""
+    """A relay that can write to its clients. `end_type` is the type of its new connections."""
 
-    makes: type[ClientEnd] = ClientEnd
+    end_type: type[ClientEnd] = ClientEnd
 
     def inject(self, data: bytes) -> None:
         self._loop.call_soon_threadsafe(self._inject, data)
@@ -63,12 +63,12 @@ class Injecting(Relay):
             client.send(data)
 
     def _connected(self) -> ClientEnd:
-        self.connections.append(self.makes(self._half, self._target))
+        self.connections.append(self.end_type(self._half_trip, self._target))
         return self.connections[-1]
 
 
 class Picky(ClientEnd):
-    """A network that answers a TLS handshake without HTTP/1.1 with the alert for that."""
+    """A network that rejects each TLS handshake that does not offer HTTP/1.1, with TLS's alert."""
 
     has_read = False
 
@@ -111,7 +111,7 @@ def network(tls: ssl.SSLContext) -> Iterator[Network]:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return the time of the module's clock, for a test to change."""
+    """Return a list with the time of the module's clock, which a test may change."""
     now = [10.0]
     monkeypatch.setattr(connections, "monotonic", lambda: now[0])
     return now
@@ -160,7 +160,7 @@ def test_the_first_call_makes_one_connection_and_the_next_none(
 
 
 @both_clients
-def test_a_megabyte_of_each_body_may_come_at_once(network: Network, strategy: str) -> None:
+def test_a_megabyte_of_each_body_may_arrive_at_once(network: Network, strategy: str) -> None:
     network.call(Clients(network.url), 1, strategy=strategy)
     (connection,) = network.server.connections
     assert connection.h2.remote_settings.initial_window_size == 1024 * 1024
@@ -197,16 +197,16 @@ async def test_unusual_headers_over_http_1_are_read(strategy: str, head: bytes) 
     assert answer.body == {"name": "mew"}
 
 
-# The server does not speak HTTP/2, or no longer does.
+# The server does not speak HTTP/2, or stops speaking it.
 
 
 @both_clients
-@pytest.mark.parametrize("makes", [ClientEnd, Picky])
+@pytest.mark.parametrize("end_type", [ClientEnd, Picky])
 def test_a_server_without_http_2_costs_one_connection(
-    network: Network, strategy: str, makes: type[ClientEnd]
+    network: Network, strategy: str, end_type: type[ClientEnd]
 ) -> None:
     network.server.alpn = ["http/1.1"]
-    network.relay.makes = makes
+    network.relay.end_type = end_type
     clients = Clients(network.url)
     for _ in range(2):
         assert asyncio.run(get(clients, strategy)).error is None
@@ -216,9 +216,7 @@ def test_a_server_without_http_2_costs_one_connection(
 
 
 @both_clients
-def test_a_server_that_ends_http_2_without_an_explanation(
-    tls: ssl.SSLContext, strategy: str
-) -> None:
+def test_a_server_may_end_http_2_without_an_explanation(tls: ssl.SSLContext, strategy: str) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"PRI "):
@@ -279,15 +277,15 @@ def test_http_2_is_not_abandoned_at_once(
 
 
 @both_clients
-@pytest.mark.parametrize("makes", [ClientEnd, Picky])
-def test_http_2_is_switched_off_while_the_connection_is_warm(
-    network: Network, strategy: str, makes: type[ClientEnd]
+@pytest.mark.parametrize("end_type", [ClientEnd, Picky])
+def test_a_server_may_switch_http_2_off_while_the_connection_is_warm(
+    network: Network, strategy: str, end_type: type[ClientEnd]
 ) -> None:
     network.server.alpn = ["h2", "http/1.1"]
     clients = Clients(network.url)
     network.call_for_names(clients, strategy=strategy)
     network.server.alpn = ["http/1.1"]
-    network.relay.makes = makes
+    network.relay.end_type = end_type
     network.relay.close()
     for _ in range(2):
         network.call_for_names(clients, strategy=strategy)
@@ -295,7 +293,7 @@ def test_http_2_is_switched_off_while_the_connection_is_warm(
 
 
 @both_clients
-def test_http_2_is_switched_on_again(network: Network, strategy: str) -> None:
+def test_a_server_may_switch_http_2_on_again(network: Network, strategy: str) -> None:
     network.server.alpn = ["http/1.1"]
     clients = Clients(network.url)
     network.call_for_names(clients, strategy=strategy)
@@ -321,7 +319,7 @@ def require_http_1_of_all(connection: Connection, *_: int) -> None:
 @both_clients
 @pytest.mark.parametrize("behave", [require_http_1, require_http_1_of_all])
 @pytest.mark.parametrize("later", [["h2", "http/1.1"], ["http/1.1"]], ids=str)
-def test_http_1_is_required_and_then_refused(
+def test_a_server_may_require_http_1_and_later_refuse_it(
     network: Network, strategy: str, behave: Behaviour, later: list[str]
 ) -> None:
     def require(connection: Connection, stream: int, number: int) -> None:
@@ -365,7 +363,7 @@ def test_a_connection_that_ends_between_two_calls_costs_nothing(
 def test_the_end_of_a_connection_costs_no_number_a_retry(
     network: Network, end: str, *, has_begun: bool
 ) -> None:
-    # Names earn that many.
+    # No retry is ever left: the 20 names add only the 20 that are missing.
     policy = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=-20)
     clients = Clients(network.url, limits=PINGING)
     network.call(clients, 1)
@@ -391,19 +389,19 @@ def test_the_end_of_a_connection_costs_no_number_a_retry(
 @both_clients
 @pytest.mark.parametrize("data", [PAGE, NO_APPLICATION_PROTOCOL], ids=["page", "alert"])
 @pytest.mark.parametrize("when", ["in the middle", "idle"])
-def test_plain_text_within_an_established_tls_connection(
+def test_plain_text_within_a_tls_connection_costs_no_name(
     network: Network, strategy: str, data: bytes, when: str
 ) -> None:
     clients = Clients(network.url)
     network.call_for_names(clients, strategy=strategy)
-    has_come = False
+    has_arrived = False
 
     def behave(connection: Connection, stream: int, number: int) -> None:
-        nonlocal has_come
+        nonlocal has_arrived
         if connection is not network.server.connections[0]:
             connection.answer(stream, number)
-        elif not has_come:
-            has_come = True
+        elif not has_arrived:
+            has_arrived = True
             network.relay.inject(data)
 
     if when == "idle":
@@ -417,7 +415,7 @@ def test_plain_text_within_an_established_tls_connection(
 
 @both_clients
 @pytest.mark.parametrize("when", ["new", "warm"])
-def test_a_page_of_http_1_within_a_connection_of_http_2(
+def test_an_http_1_page_within_an_http_2_connection_costs_no_name(
     network: Network, strategy: str, when: str
 ) -> None:
     clients = Clients(network.url)
@@ -448,7 +446,7 @@ def test_after_two_seconds_of_failing_handshakes_the_error_says_why(now: list[fl
                 (10.0, "service"),
                 (11.0, "service"),
                 (12.0, "fatal"),
-                (20.0, "service"),  # the others were long ago
+                (20.0, "service"),  # the earlier ones were too long ago to count
                 (21.5, "service"),
                 (22.0, "fatal"),
             ):
@@ -458,7 +456,7 @@ def test_after_two_seconds_of_failing_handshakes_the_error_says_why(now: list[fl
                 assert "tls handshake eof" in error.detail
 
 
-# A connection is silent.
+# A connection falls silent.
 
 
 def forget(network: Network) -> None:
@@ -489,7 +487,7 @@ async def test_a_new_connection_that_never_answers_is_replaced(network: Network)
 
 
 @both_clients
-def test_a_connection_that_the_network_forgets_in_the_middle(
+def test_a_connection_that_the_network_forgets_during_a_fetch_costs_no_name(
     network: Network, strategy: str
 ) -> None:
     clients = Clients(network.url, limits=PINGING)
@@ -499,13 +497,13 @@ def test_a_connection_that_the_network_forgets_in_the_middle(
     network.call_for_names(clients, strategy=strategy)
 
 
-def allow_no_more(connection: Connection, stream: int, number: int) -> None:
+def allow_no_more_streams(connection: Connection, stream: int, number: int) -> None:
     connection.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 0})
     connection.answer(stream, number)
 
 
 @both_clients
-@pytest.mark.parametrize("first", [Connection.answer, allow_no_more])
+@pytest.mark.parametrize("first", [Connection.answer, allow_no_more_streams])
 async def test_a_connection_that_answers_only_pings_is_replaced_after_a_timeout(
     network: Network, now: list[float], strategy: str, first: Behaviour
 ) -> None:
@@ -551,11 +549,11 @@ async def test_a_connection_with_a_recent_response_is_kept_after_a_timeout(
 async def test_a_silent_connection_is_replaced_after_a_cancellation(
     network: Network, now: list[float], idle: float, silent: float, connections_made: int
 ) -> None:
-    came = threading.Event()
+    arrived = threading.Event()
 
     def behave(connection: Connection, stream: int, number: int) -> None:
         if number == 13:
-            came.set()
+            arrived.set()
         else:
             connection.answer(stream, number)
 
@@ -564,7 +562,7 @@ async def test_a_silent_connection_is_replaced_after_a_cancellation(
     assert (await get(clients)).error is None
     now[0] += idle
     task = asyncio.create_task(get(clients, path="pokemon/13"))
-    await asyncio.to_thread(came.wait)
+    await asyncio.to_thread(arrived.wait)
     now[0] += silent
     task.cancel()
     await asyncio.wait([task])
@@ -598,7 +596,9 @@ def test_a_useless_first_connection_costs_no_name(
 
 
 @both_clients
-def test_a_connection_that_falls_silent_in_the_middle(network: Network, strategy: str) -> None:
+def test_a_connection_that_falls_silent_during_a_fetch_costs_no_name(
+    network: Network, strategy: str
+) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         is_first = connection is network.server.connections[0]
         if not is_first or connection.answered < 3:
@@ -638,13 +638,13 @@ def test_the_name_of_a_number_that_ends_its_connection_comes_from_the_list(
 
 
 @pytest.mark.parametrize("killers", [{3}, {3, 13}])
-def test_a_number_that_ends_its_connection_fails_alone_and_soon(
+def test_a_number_that_ends_its_connection_soon_fails_and_no_other_does(
     network: Network, killers: set[int]
 ) -> None:
     policy = msgspec.structs.replace(
         QUICK,
         own_retries=4,
-        shared_retries=-1000,  # names earn some
+        shared_retries=-1000,  # because each name adds one
         straggler_timeout=math.inf,
         silence_timeout=math.inf,
     )
@@ -653,23 +653,23 @@ def test_a_number_that_ends_its_connection_fails_alone_and_soon(
     failures = failures_of(fetched)
     assert {failure.number for failure in failures} == killers
     assert {failure.reason for failure in failures} == {"unreachable"}
-    assert all(" " in failure.detail for failure in failures)  # the network's own words
+    assert all(" " in failure.detail for failure in failures)  # the network's own message
     # It is one of at most 16 requests, then 8, 4, 2 and 1.
     assert max(failure.attempts for failure in failures) <= 5
 
 
-def test_a_server_that_allows_one_request_at_a_time_and_says_so_late(network: Network) -> None:
+def test_a_server_may_allow_one_request_at_a_time_and_say_so_late(network: Network) -> None:
     network.server.max_streams = 1
     clients = Clients(network.url)
     for _ in range(2):
         network.call_for_names(clients, 20)
     # A request that is queued in pyreqwest when a connection ends goes straight to the next one,
-    # and may end that one, too.
+    # and may end that one as well.
     assert len(network.relay.connections) == 1 + network.server.violations
 
 
 @pytest.mark.parametrize("error", [ErrorCodes.NO_ERROR, ErrorCodes.ENHANCE_YOUR_CALM])
-def test_a_server_that_ends_every_connection_after_three_requests(
+def test_a_server_may_end_every_connection_after_three_requests(
     network: Network, error: ErrorCodes
 ) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
@@ -680,13 +680,13 @@ def test_a_server_that_ends_every_connection_after_three_requests(
             connection.go_away(stream, error)
 
     network.server.behave = behave
-    # No retry is ever left: each name earns one, and there are too few names.
+    # No retry is ever left: the 20 names add only the 20 that are missing.
     policy = msgspec.structs.replace(QUICK, own_retries=0, shared_retries=-20)
     fetched = network.call_for_names(Clients(network.url), 20, policy=policy)
     assert len(attempts_for_numbers(fetched)) == 20  # unprocessed requests are not counted
 
 
-def test_requests_that_are_never_processed_are_no_attempts(network: Network) -> None:
+def test_requests_that_are_never_processed_do_not_count_as_attempts(network: Network) -> None:
     def behave(connection: Connection, stream: int, number: int) -> None:
         if connection in network.server.connections[:2]:
             connection.go_away(0)
@@ -752,7 +752,8 @@ def test_the_reset_of_a_stream_does_not_end_the_connection(network: Network, str
 
 # The environment is frozen.
 
-# Each line of stdin has the seconds for a fetch, and each line of stdout the number of its names.
+# Each line of stdin is the time for a fetch, in seconds. Each line of stdout is how many names it
+# returned.
 PROGRAM = """
 import asyncio, sys, time
 from pokemon_names.fetching.cache import Cache
@@ -778,9 +779,11 @@ for line in sys.stdin:
 
 @pytest.mark.fuzz
 @both_clients
-@pytest.mark.parametrize("fate", ["stands", "close", "reset", "forget"])
+@pytest.mark.parametrize("fate", ["stays open", "close", "reset", "forget"])
 @pytest.mark.parametrize("when", ["idle", "in the middle"])
-def test_a_frozen_environment(network: Network, strategy: str, fate: str, when: str) -> None:
+def test_a_frozen_environment_loses_no_name(
+    network: Network, strategy: str, fate: str, when: str
+) -> None:
     count = 150
     seconds = 20  # longer than the policy's `silence_timeout`
     with subprocess.Popen(
@@ -797,7 +800,7 @@ def test_a_frozen_environment(network: Network, strategy: str, fate: str, when: 
 
         def freeze() -> None:
             process.send_signal(signal.SIGSTOP)
-            if fate != "stands":
+            if fate != "stays open":
                 end_connections = getattr(network.relay, fate)
                 end_connections()
             frozen.set()

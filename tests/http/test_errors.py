@@ -1,4 +1,4 @@
-"""What a server or network does, and the kind, reason and detail of the error."""
+"""What a server or network does, and the kind, reason and detail of the resulting error."""
 
 import asyncio
 import email.utils
@@ -43,7 +43,7 @@ from tests.tools.pokeapi import PokeAPI, answers, serving
         *[(status, "service", "bad_status") for status in (408, 425, 429, 500, 503)],
     ],
 )
-async def test_a_status_has_a_kind(
+async def test_the_status_decides_the_kind_of_an_error(
     pokeapi: PokeAPI, url: str, status: int, kind: str, reason: str
 ) -> None:
     pokeapi.answers[1] = answers.status(status)
@@ -60,7 +60,7 @@ async def test_a_status_has_a_kind(
         (email.utils.formatdate(time.time() + 3600, usegmt=True), 1800, 3600),
         ("Thu, 01 Jan 2026 00:00:00 GMT", 0, 0),
     ],
-    ids=["zero", "seconds", "date", "past date"],  # the same in all workers
+    ids=["zero", "seconds", "date", "past date"],  # without times, because workers compare ids
 )
 async def test_an_error_has_the_seconds_of_retry_after(
     pokeapi: PokeAPI, url: str, retry_after: str, least: float, most: float
@@ -73,7 +73,7 @@ async def test_an_error_has_the_seconds_of_retry_after(
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "-1", "1.5", "Thu, 01 Jan 2026 00:00:00 -0000"])
-async def test_a_malformed_retry_after_is_none(
+async def test_a_malformed_retry_after_is_ignored(
     pokeapi: PokeAPI, url: str, retry_after: str
 ) -> None:
     pokeapi.answers[1] = answers.status(429, retry_after)
@@ -192,7 +192,7 @@ def break_the_rules(connection: Connection, stream: int, _: int) -> None:
         ),
     ],
 )
-async def test_an_error_over_http_2_has_a_kind(
+async def test_each_error_over_http_2_has_a_kind(
     tls: ssl.SSLContext, strategy: str, behave: Behaviour, error: GetError
 ) -> None:
     server = Http2Server()
@@ -200,7 +200,7 @@ async def test_an_error_over_http_2_has_a_kind(
     with serving_http2(server, tls) as port:
         answer = await get(Clients(f"https://localhost:{port}"), strategy)
     assert answer.error == error
-    if error.requests:  # unprocessed requests may be sent more than once, too
+    if error.requests:  # an unprocessed request may have been sent more than once
         assert len(server.requests) == error.requests
     if behave is reset_after_a_byte:
         assert answer.begun_at is not None
@@ -208,7 +208,7 @@ async def test_an_error_over_http_2_has_a_kind(
 
 @both_clients
 @pytest.mark.parametrize("behave", [abort, abort_after_a_byte])
-async def test_a_connection_that_ends_has_a_kind(
+async def test_a_request_whose_connection_ends_is_disconnected(
     tls: ssl.SSLContext, strategy: str, behave: Behaviour
 ) -> None:
     server = Http2Server()
@@ -217,7 +217,7 @@ async def test_a_connection_that_ends_has_a_kind(
         error = (await get(Clients(f"https://localhost:{port}"), strategy)).error
     assert error
     assert (error.kind, error.reason) == ("disconnected", "unreachable")
-    # The message depends on whether the server had read everything that it received.
+    # The message depends on whether the server had read everything it had received.
     ended = "peer closed connection without sending TLS close_notify"
     assert error.detail in {ended, "connection reset"}
 
@@ -256,7 +256,7 @@ def issue_for_another_host(authority: trustme.CA) -> trustme.LeafCert:
 
 
 def issue_for_no_host(authority: trustme.CA) -> trustme.LeafCert:
-    """Put the host only into the common name, as was usual before subjectAltName."""
+    """Put the host only into the common name, as people did before subjectAltName."""
     issuer = load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(issuer, EllipticCurvePrivateKey)
     key = generate_private_key(SECP256R1())
@@ -276,7 +276,7 @@ def issue_for_no_host(authority: trustme.CA) -> trustme.LeafCert:
 
 
 def the_authoritys_own(authority: trustme.CA) -> trustme.LeafCert:
-    """Return what `openssl req -x509` makes: a self-signed certificate that may sign others."""
+    """Return a self-signed certificate that may sign others, as `openssl req -x509` creates."""
     return trustme.LeafCert(authority.private_key_pem.bytes(), authority.cert_pem.bytes(), [])
 
 
@@ -355,7 +355,7 @@ async def test_ssl_cert_file_names_the_trusted_authorities(
 
 
 def proxy(response: bytes) -> Serve:
-    """Return a proxy that answers every CONNECT with a response, and hangs up."""
+    """Return a proxy that answers each CONNECT with this response, and hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -419,7 +419,7 @@ async def test_a_proxy_that_does_not_speak_tls_needs_another_url(
     assert error.detail == f"{PROXY}{problem}; it does not speak TLS: correct its URL"
 
 
-async def test_a_server_without_tls(pokeapi: PokeAPI, url: str) -> None:
+async def test_the_error_says_that_a_server_does_not_speak_tls(pokeapi: PokeAPI, url: str) -> None:
     answer = await get(Clients(url.replace("http:", "https:")))
     problem = "received corrupt message of type InvalidContentType"
     remedy = "the server does not speak TLS: correct POKEAPI_URL"
@@ -477,7 +477,7 @@ NO_SECRECY = "the server must offer a cipher with forward secrecy"
     ("configure", "detail"),
     [
         (tls_1_1, "ProtocolVersion; the server must speak TLS 1.2 or 1.3"),
-        # Both causes lead to the same alert, so the remedy names both.
+        # The next two causes lead to the same alert, so the remedy names both.
         (
             no_forward_secrecy,
             f"HandshakeFailure; {NO_SECRECY}, and must not ask for a client certificate",
@@ -514,7 +514,7 @@ async def test_the_error_says_why_tls_cannot_work(
                 incoming.write(data)
             writer.write(outgoing.read())
             writer.write_eof()
-            await reader.read()  # closed with data unread, it would reset the connection
+            await reader.read()  # closing with unread data would reset the connection
         writer.close()
 
     configure(tls, authority)

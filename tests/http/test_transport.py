@@ -1,4 +1,4 @@
-"""The transports in plain httpx clients: whatever works with httpx's own works with them."""
+"""The transports in plain httpx clients: all that works with httpx's own also works with them."""
 
 import asyncio
 import ssl
@@ -83,7 +83,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(params=["async", "blocking"])
 def client(request: pytest.FixtureRequest) -> httpx.AsyncClient | httpx.Client:
-    """Make a plain client of each kind."""
+    """Return a plain client. Each test runs once with the async one, once with the blocking one."""
     if request.param == "async":
         return httpx.AsyncClient(transport=Transport())
     return httpx.Client(transport=BlockingTransport())
@@ -91,7 +91,7 @@ def client(request: pytest.FixtureRequest) -> httpx.AsyncClient | httpx.Client:
 
 @pytest.fixture
 def call(client: httpx.AsyncClient | httpx.Client) -> Call:
-    """Return the client's `request`; the async one's runs in an event loop of its own."""
+    """Return the client's `request`; for the async client, each call has its own event loop."""
     if isinstance(client, httpx.Client):
         return client.request
 
@@ -119,7 +119,7 @@ def test_a_get_has_status_headers_and_json(call: Call, server: str) -> None:
     assert response.json()["body"] == ""
 
 
-def test_query_parameters(call: Call, server: str) -> None:
+def test_query_parameters_are_encoded(call: Call, server: str) -> None:
     response = call("GET", f"{server}/echo", params={"q": "a b&'|é", "n": ["1", "2"]})
     assert response.json()["path"] == "/echo?q=a+b%26%27%7C%C3%A9&n=1&n=2"
 
@@ -132,7 +132,7 @@ def test_headers_are_sent_as_they_are(call: Call, server: str) -> None:
     assert sent_headers(response, "host") == [server.removeprefix("http://")]
 
 
-def test_a_password_in_the_url(call: Call, server: str) -> None:
+def test_a_password_in_the_url_is_sent(call: Call, server: str) -> None:
     response = call("GET", server.replace("//", "//user:password@") + "/echo")
     assert sent_headers(response, "authorization") == ["Basic dXNlcjpwYXNzd29yZA=="]
 
@@ -299,7 +299,7 @@ def test_a_stream_need_not_be_read_to_its_end(
     assert call("GET", f"{server}/echo").status_code == 200
 
 
-def test_a_response_is_there_before_its_body(
+def test_a_response_is_available_before_its_body(
     client: httpx.AsyncClient | httpx.Client, pokeapi: PokeAPI, url: str
 ) -> None:
     go_on = threading.Event()
@@ -348,7 +348,7 @@ def test_one_client_serves_threads_at_the_same_time(url: str) -> None:
     assert statuses == [200] * 5
 
 
-def test_one_client_for_two_hosts_with_and_without_tls(
+def test_one_client_serves_two_hosts_with_and_without_tls(
     call: Call, server: str, tls: ssl.SSLContext
 ) -> None:
     http2 = Http2Server()
@@ -379,7 +379,7 @@ def test_bodies_are_sent_over_http_2(call: Call, tls: ssl.SSLContext) -> None:
     assert len(http2.connections) == 1
 
 
-def test_a_server_that_speaks_http_2_only_to_refuse_it(call: Call, tls: ssl.SSLContext) -> None:
+def test_a_server_may_speak_http_2_only_to_refuse_it(call: Call, tls: ssl.SSLContext) -> None:
     http2 = Http2Server()
     http2.alpn = ["h2", "http/1.1"]
     http2.behave = lambda connection, stream, _: connection.reset(
@@ -492,7 +492,7 @@ async def test_a_request_can_be_cancelled(server: str) -> None:
 def test_the_reader_of_a_body_is_freed_when_the_body_is_closed(
     call: Call, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It must not wait for the collector: a hundred bodies of 4 MB may arrive at the same time."""
+    """It must not wait for the garbage collector: a hundred bodies of 4 MB may arrive at once."""
     readers: list[weakref.ref[Any]] = []
 
     def note(read: Call, size: int) -> Call:

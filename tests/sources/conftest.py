@@ -1,4 +1,7 @@
-"""Environments that a module's tests share, because nothing they leave there matters."""
+"""Lambda environments and helpers that several tests share.
+
+Tests share an environment if it does not matter what other tests have left there.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from tests.tools.pokeapi.answers import Answer
 
 @contextmanager
 def environment(**variables: str) -> Iterator[ModuleType]:
-    """Load the app as one Lambda environment, with a local PokeAPI until the block ends."""
+    """Yield the app of a new Lambda environment, with a local PokeAPI until the block ends."""
     with serving(PokeAPI()) as port:
         variables["POKEAPI_URL"] = f"http://127.0.0.1:{port}/api/v2"
         with pytest.MonkeyPatch.context() as monkeypatch:
@@ -29,7 +32,7 @@ def environment(**variables: str) -> Iterator[ModuleType]:
 
 @contextmanager
 def environment_with_bucket() -> Iterator[tuple[ModuleType, Any]]:
-    """Do the same in an account with a bucket; also yield the bucket, as a boto3 resource."""
+    """Yield the app of a new environment with a bucket, and the bucket as a boto3 resource."""
     with account(), pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(s3, "STORE_TIMEOUT", 10.0)  # importing boto3 takes a while
         bucket = boto3.resource("s3").create_bucket(
@@ -48,6 +51,7 @@ def warm() -> Iterator[Handle]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[ModuleType, Any]]:
+    """Yield one environment with a bucket, and the bucket."""
     with environment_with_bucket() as shared:
         yield shared
 
@@ -62,28 +66,28 @@ def bucket(shared: tuple[ModuleType, Any]) -> Any:
 
 @pytest.fixture
 def warm_with_bucket(shared: tuple[ModuleType, Any], bucket: Any) -> Handle:  # noqa: ARG001
-    """Return the handler of one environment with the shared bucket, emptied."""
+    """Empty the shared bucket, and return the handler of its environment."""
     app, _ = shared
     return lambda event: invoke(app, event)
 
 
-REPEATED = ",".join(["1-1500"] * 2857)  # 20,000 characters
+REPEATED = ",".join(["1-1500"] * 2857)  # 19,998 of the 20,000 characters allowed
 
 
 class Parsed:
-    """The work of parsing ranges: how many parts were read and how many numbers were taken."""
+    """The work of parsing ranges: how many parts were read, and how many numbers they became."""
 
     def __init__(self) -> None:
         self.parts = 0
         self.numbers = 0
 
-    def take(self, part: range) -> "Part":
+    def count(self, part: range) -> "Part":
         self.parts += 1
         return Part(part, self)
 
 
 class Part:
-    """A part of a range that counts the numbers taken from it."""
+    """A part of a range, which counts its numbers when it is expanded."""
 
     def __init__(self, part: range, parsed: Parsed) -> None:
         self._part = part
@@ -99,15 +103,15 @@ class Part:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Parsed:
-    """Count the work of parsing ranges from now on."""
+    """Return an object that counts the work of parsing ranges from now on."""
     parsed = Parsed()
     parse_part = vars(ranges)["_parse_part"]
-    monkeypatch.setattr(ranges, "_parse_part", lambda *given: parsed.take(parse_part(*given)))
+    monkeypatch.setattr(ranges, "_parse_part", lambda *given: parsed.count(parse_part(*given)))
     return parsed
 
 
 def together(count: int) -> Answer:
-    """Return an answer that waits for `count` requests and then answers them all."""
+    """Return an answer that waits until `count` requests have arrived, then answers them all."""
     barrier = asyncio.Barrier(count)
 
     async def answer(_: web.Request) -> web.Response:

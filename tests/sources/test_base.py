@@ -19,7 +19,7 @@ from tests.tools.invoke import Context
 from tests.tools.pokeapi import PokeAPI, answers
 
 
-def test_jobs_run_at_once_and_share_the_window(pokeapi: PokeAPI, load_app: LoadApp) -> None:
+def test_jobs_run_concurrently_and_share_the_window(pokeapi: PokeAPI, load_app: LoadApp) -> None:
     pokeapi.answers = dict.fromkeys(range(1, 9), together(4))
     pokeapi.delay = 0.02  # long enough for a fifth request to arrive
     app = load_app(MAX_CONCURRENCY="4")
@@ -61,11 +61,11 @@ def test_a_straggler_times_out_if_somebody_waits_for_the_reply(
     assert failure["reason"] == "timeout"  # long before the deadline
 
 
-def test_a_straggler_is_waited_for_if_nobody_waits_for_the_reply(
+def test_a_fetch_waits_for_a_straggler_if_nobody_waits_for_the_reply(
     pokeapi: PokeAPI, load_app: LoadApp
 ) -> None:
     async def late(_: web.Request) -> web.Response:
-        await asyncio.sleep(0.3)  # meanwhile the fetch checks at least twice whether to go on
+        await asyncio.sleep(0.3)  # long enough to check twice whether to go on
         return web.json_response({"name": "ivysaur"})
 
     pokeapi.answers = {PokeAPI.LIST: answers.status(403), 2: late}
@@ -96,7 +96,7 @@ def with_range(name: str, expression: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"),
+    ("name", "parts"),
     [
         ("direct", 2),
         ("http-api", 2),
@@ -107,21 +107,21 @@ def with_range(name: str, expression: str) -> dict[str, Any]:
         ("sns", 2),
         ("eventbridge", 2),
         ("states-fetch", 2),
-        ("states-plan", 667),  # of a million numbers
+        ("states-plan", 667),  # it accepts a million numbers
         ("states-merge", 667),
     ],
 )
-def test_a_range_that_repeats_its_numbers_is_refused_before_any_is_taken(
-    parsed: Parsed, name: str, most: int
+def test_a_range_that_repeats_its_numbers_is_refused_before_it_is_expanded(
+    parsed: Parsed, name: str, parts: int
 ) -> None:
     invocation = sources.detect(with_range(name, REPEATED), SETTINGS, Bucket("pokemon-names"))
     (job,) = invocation.jobs
     assert isinstance(job.request, InvalidRequest)
     assert job.request.field.endswith("range")
-    assert (parsed.parts, parsed.numbers) == (most, 0)
+    assert (parsed.parts, parsed.numbers) == (parts, 0)
 
 
-def test_a_race_takes_its_range_once(parsed: Parsed) -> None:
+def test_a_race_expands_its_range_once(parsed: Parsed) -> None:
     event = with_range("http-api-race", "1-20,30")
     jobs = sources.detect(event, SETTINGS, None).jobs
     assert [len(job.request.numbers) for job in jobs if isinstance(job.request, Request)] == [
@@ -144,11 +144,11 @@ def test_a_reply_is_measured_as_the_runtime_sends_it(reply: dict[str, Any]) -> N
         check_size(reply, size - 1)
 
 
-def test_a_record_of_a_failed_event_stands_for_the_event(warm: Handle) -> None:
+def test_a_record_of_a_failed_event_is_handled_like_the_event(warm: Handle) -> None:
     assert [report["count"] for report in warm(sample("failure-record"))["reports"]] == [4]
 
 
-def test_a_record_may_hold_a_record(warm: Handle) -> None:
+def test_a_record_may_contain_a_record(warm: Handle) -> None:
     record = {**sample("failure-record"), "requestPayload": sample("failure-record")}
     assert [report["count"] for report in warm(record)["reports"]] == [4]
 

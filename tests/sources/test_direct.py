@@ -22,7 +22,9 @@ def test_an_event_that_is_not_an_object_is_invalid(warm: Handle, event: Any, sho
 
 
 @pytest.mark.parametrize("strategy", ["sequential", "sync"])
-def test_the_slow_strategies_take_any_range(load_app: LoadApp, strategy: str) -> None:
+def test_the_limit_on_slow_strategies_does_not_apply_to_direct_calls(
+    load_app: LoadApp, strategy: str
+) -> None:
     app = load_app(MAX_SEQUENTIAL_NUMBERS="1")
     assert app.handler({"range": "1-3", "strategy": strategy}, Context())["count"] == 3
 

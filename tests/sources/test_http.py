@@ -28,11 +28,11 @@ PROBLEM = "application/problem+json"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 PRIVATE = "private, max-age=86400"
 
-WARM_UP = 1  # request by each client before a race
+WARM_UP = 1  # the request that each client sends before a race
 
 
 def shaped_event(shape: str, path: str, method: str = "GET", **query: str) -> dict[str, Any]:
-    """Return the event that a sample's kind of API sends for a request."""
+    """Return the event that the API in a sample would send for a request."""
     event = sample(shape)
     if "rawPath" in event:
         event["rawPath"] = path
@@ -79,14 +79,14 @@ def test_the_query_may_have_every_field(warm: Handle) -> None:
     assert [attempt["number"] for attempt in body["trace"]] == [1, 2]
 
 
-def test_by_index_all_names_are_listed_except_cached_ones(handle: Handle) -> None:
+def test_with_index_all_names_except_cached_ones_come_from_the_list(handle: Handle) -> None:
     get_json(handle, "/pokemon", range="1-2")
     timing = get_json(handle, "/pokemon", range="1-5,1026", strategy="index")["timing"]
     assert timing["cached"] == 2
     assert timing["listed"] == 3
 
 
-def test_the_trace_is_included_on_demand(handle: Handle) -> None:
+def test_the_trace_is_included_on_request(handle: Handle) -> None:
     assert "trace" not in get_json(handle, "/pokemon", range="1-2")
     body = get_json(handle, "/pokemon", range="1-3", trace="true")
     assert [attempt["number"] for attempt in body["trace"]] == [3]  # the others are cached
@@ -151,7 +151,8 @@ def test_any_other_path_is_not_found(warm: Handle, path: str) -> None:
 def test_every_link_of_the_documentation_is_served(load_app: LoadApp) -> None:
     app = load_app()
     links = links_in(app.handler(http_event("/"), Context()))
-    assert len(links) == len(PATHS.split(", "))  # the root has no link, but the button has one
+    # One link for each path except the page's own, and one for the button.
+    assert len(links) == len(PATHS.split(", "))
     statuses = []
     for link in links:
         url = urlsplit(urljoin("/", unescape(link)))
@@ -238,14 +239,14 @@ def test_a_race_runs_every_strategy_on_the_same_range(pokeapi: PokeAPI, handle: 
     assert pokeapi.requests == WARM_UP + WARM_UP + 3 + 3 + 3 + 1
 
 
-def test_a_race_between_some_of_the_strategies(pokeapi: PokeAPI, handle: Handle) -> None:
+def test_a_race_may_be_between_some_of_the_strategies(pokeapi: PokeAPI, handle: Handle) -> None:
     body = get_json(handle, "/race", range="1-3", strategies="index, gather,index")
     speedups = [(entry["strategy"], entry["speedup"]) for entry in body["race"]]
     assert speedups == [("gather", None), ("index", None)]
     assert pokeapi.requests == WARM_UP + 3 + 1
 
 
-def test_a_race_without_a_range_is_one_that_every_strategy_finishes(warm: Handle) -> None:
+def test_by_default_a_race_has_a_range_that_every_strategy_finishes(warm: Handle) -> None:
     race = get_json(warm, "/race", strategies="index")
     assert race["range"] == "1-50"
     assert race["race"][0]["count"] == 50
@@ -444,7 +445,7 @@ def test_invalid_unicode_is_escaped(warm: Handle, shape: str, path: str) -> None
     [("/race", {"\ud800": "1"}, 400), ("/\ud800", {}, 404), ("/\ud800/race/", {"range": "1"}, 200)],
 )
 @pytest.mark.parametrize("shape", ["http-api", "alb-multi-value"])
-def test_no_part_of_a_request_need_be_unicode(
+def test_no_part_of_a_request_has_to_be_valid_unicode(
     warm: Handle, shape: str, path: str, query: dict[str, str], status: int
 ) -> None:
     event = shaped_event(shape, path, **query)

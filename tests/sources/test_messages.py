@@ -33,7 +33,7 @@ def test_the_report_of_an_asynchronous_event_is_stored_under_its_id(
 
 
 @pytest.mark.parametrize("name", ["sns", "eventbridge"])
-def test_an_asynchronous_event_raises_its_retryable_failures_once_its_report_is_stored(
+def test_an_asynchronous_event_with_retryable_failures_raises_once_its_report_is_stored(
     pokeapi: PokeAPI,
     handle_with_bucket: Handle,
     read_reports: ReadReports,
@@ -63,7 +63,9 @@ def test_a_bad_notification_is_refused(warm: Handle, given: Any, field: str) -> 
 
 
 @pytest.mark.parametrize("message", ['\ufeff{"range": "1-3"}', ' {"range": "1-3"}\r\n'])
-def test_a_notification_may_start_with_a_byte_order_mark(warm: Handle, message: str) -> None:
+def test_a_notification_may_start_with_a_byte_order_mark_or_white_space(
+    warm: Handle, message: str
+) -> None:
     event = sample("sns")
     event["Records"][0]["Sns"]["Message"] = message
     assert [report["count"] for report in warm(event)["reports"]] == [3]
@@ -77,7 +79,7 @@ def test_a_bad_detail_is_refused(warm: Handle, detail: Any, field: str) -> None:
     assert [refusal["field"] for refusal in reply["refused"]] == [field]
 
 
-def test_a_refusal_is_stored_in_place_of_the_report_logged_and_counted(
+def test_a_refusal_is_logged_counted_and_stored_in_place_of_the_report(
     capsys: Capture, handle_with_bucket: Handle, read_reports: ReadReports
 ) -> None:
     event = {**sample("eventbridge"), "detail": {"range": "5-1"}}

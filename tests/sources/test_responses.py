@@ -47,7 +47,7 @@ BAD_STRATEGIES = f"strategies: got &#x27;all&#x27;, allowed: {SOME_STRATEGIES}"
         "application/json;q=0, */*",
     ],
 )
-def test_names_as_text_are_one_a_line(warm: Handle, accept: str) -> None:
+def test_names_as_text_are_one_per_line(warm: Handle, accept: str) -> None:
     reply = warm(http_event("/pokemon", accept, range="1-3,1026"))
     assert header_of(reply, "Content-Type") == TEXT
     assert reply["body"] == "bulbasaur\nivysaur\nvenusaur\n"
@@ -67,7 +67,7 @@ def test_names_as_text_are_one_a_line(warm: Handle, accept: str) -> None:
         ";q=,",
     ],
 )
-def test_names_as_json_unless_text_ranks_higher(warm: Handle, accept: str) -> None:
+def test_names_are_json_unless_text_ranks_higher(warm: Handle, accept: str) -> None:
     reply = warm(http_event("/pokemon", accept, range="1"))
     assert header_of(reply, "Content-Type") == JSON
 
@@ -147,7 +147,7 @@ def test_a_race_without_names_has_no_picture(warm: Handle) -> None:
     assert len(json.loads(reply["body"])["race"]) == 2
 
 
-def test_a_race_as_text_is_a_line_for_each_strategy(warm: Handle) -> None:
+def test_a_race_as_text_has_a_line_for_each_strategy(warm: Handle) -> None:
     reply = warm(http_event("/race", "text/plain", range="1-3", strategies="gather,sync"))
     assert header_of(reply, "Content-Type") == TEXT
     lines = reply["body"].splitlines()
@@ -155,7 +155,9 @@ def test_a_race_as_text_is_a_line_for_each_strategy(warm: Handle) -> None:
     assert all(line.endswith(" 3 names") for line in lines)
 
 
-def test_the_descriptions_need_no_request(handle: Handle, pokeapi: PokeAPI) -> None:
+def test_the_descriptions_of_the_api_need_no_request_to_pokeapi(
+    handle: Handle, pokeapi: PokeAPI
+) -> None:
     for_programs, for_people = handle(http_event("/openapi.yaml")), handle(http_event("/"))
     assert for_programs["statusCode"] == for_people["statusCode"] == 200
     assert header_of(for_programs, "Content-Type") == "application/yaml"
@@ -236,7 +238,7 @@ def test_a_caller_that_has_other_names_gets_the_reply(warm: Handle, tags: str) -
         sample("alb-multi-value"),
     ],
 )
-def test_no_reply_is_taken_for_another_type(warm: Handle, event: dict[str, Any]) -> None:
+def test_no_browser_guesses_the_type_of_a_reply(warm: Handle, event: dict[str, Any]) -> None:
     assert header_of(warm(event), "X-Content-Type-Options") == "nosniff"
 
 
@@ -294,7 +296,7 @@ def report(*reasons: Reason | None) -> Report:
         (["timeout", "bad_status"], 502),
     ],
 )
-def test_without_names_the_status_depends_on_why_they_failed(
+def test_without_names_the_status_depends_on_why_the_numbers_failed(
     reasons: list[Reason], status: int
 ) -> None:
     failed = report(*reasons)

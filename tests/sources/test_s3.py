@@ -98,7 +98,7 @@ def test_an_object_that_is_too_large_is_refused_as_a_whole(
     "encoding",
     ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"],
 )
-def test_an_object_may_be_in_any_unicode(
+def test_an_object_may_have_any_unicode_encoding(
     warm_with_bucket: Handle, upload: Upload, encoding: str
 ) -> None:
     reply = warm_with_bucket(upload('{"range": "1-3"}\r\n\r\n{"range": "151"}'.encode(encoding)))
@@ -107,14 +107,14 @@ def test_an_object_may_be_in_any_unicode(
 
 
 def test_a_byte_order_mark_is_not_a_line(warm_with_bucket: Handle, upload: Upload) -> None:
-    """Files that start with one may have been concatenated."""
+    """An object may be a concatenation of files that each start with one."""
     content = '\ufeff\n{"range": "1"}\n\ufeff{"range": "2"}\n'
     reply = warm_with_bucket(upload(content))
     assert [report["range"] for report in reply["reports"]] == ["1", "2"]
     assert reply["refused"] == []
 
 
-def test_lines_that_repeat_their_numbers_are_refused_before_any_is_taken(
+def test_lines_that_repeat_their_numbers_are_refused_before_they_are_expanded(
     bucket: Any, upload: Upload, parsed: Parsed
 ) -> None:
     line = json.dumps({"range": REPEATED})
@@ -142,7 +142,7 @@ def test_an_object_that_is_not_text_is_refused(warm_with_bucket: Handle, upload:
 
 
 @pytest.mark.parametrize("key", [KEY, "requests/", "requests/january/"])
-def test_an_empty_object_and_a_folder_of_the_console_have_no_requests(
+def test_an_empty_object_and_a_folder_made_in_the_console_have_no_requests(
     warm_with_bucket: Handle, read_reports: ReadReports, upload: Upload, key: str
 ) -> None:
     assert warm_with_bucket(upload("", key)) == {"reports": [], "refused": []}
@@ -182,7 +182,7 @@ def test_an_object_that_was_replaced_or_deleted_is_superseded(
     assert (line["level"], line["reply"]) == ("INFO", {"superseded": KEY})
 
 
-def test_an_object_that_s3_refuses_raises_so_that_lambda_retries(
+def test_an_object_that_s3_does_not_return_raises_so_that_lambda_retries(
     load_app: LoadApp, upload: Upload
 ) -> None:
     event = upload('{"range": "1"}')
@@ -217,7 +217,7 @@ def test_an_object_of_the_largest_size_is_served(bucket: Any, upload: Upload) ->
     assert len({job.key for job in jobs}) == 100
 
 
-def test_an_object_is_read_only_until_it_is_known_to_be_too_large(
+def test_reading_an_object_stops_once_it_is_known_to_be_too_large(
     warm_with_bucket: Handle, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[bytes | None] = []

@@ -1,4 +1,4 @@
-"""Messages from a queue, the reports stored for them, and which of them fail."""
+"""Messages from a queue: the reports stored for them, and which messages fail."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def test_a_message_whose_report_cannot_be_stored_fails(load_app: LoadApp, capsys
 def test_a_message_may_be_an_event_that_another_source_could_not_deliver(
     warm_with_bucket: Handle, read_reports: ReadReports, name: str
 ) -> None:
-    """Its report has the message's id, so it does not replace one that the other source stored."""
+    """Its report gets the message's id, so that no report stored by the other source is lost."""
     warm_with_bucket(sample(name))
     ((key, expected),) = read_reports().items()
     body = json.dumps(sample(name))

@@ -1,4 +1,4 @@
-"""The state machine's tasks, one by one. deploy/test_stack.py runs the whole machine."""
+"""The state machine's tasks, one at a time. deploy/test_stack.py runs the whole machine."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -130,7 +130,7 @@ def test_without_a_list_of_chunks_all_names_are_missing(warm_with_bucket: Handle
 
 
 def test_at_most_a_tenth_of_the_names_may_be_missing(warm_with_bucket: Handle) -> None:
-    """Between the merges, fetch chunks of one number each."""
+    """Each chunk has one number. Between two merges, more chunks are fetched."""
 
     def fetch(*chunks: int, first: int = 1) -> None:
         for chunk in chunks:
@@ -204,7 +204,7 @@ def test_a_refusal_is_logged_and_counted(handle_with_bucket: Handle, capsys: Cap
     assert line["message"] == "invalid request"
 
 
-def test_a_trace_over_chunks_is_refused(warm_with_bucket: Handle) -> None:
+def test_a_request_for_a_trace_is_refused(warm_with_bucket: Handle) -> None:
     with pytest.raises(InvalidRequest, match=r"^trace: got 'true', allowed: false, "):
         warm_with_bucket(task("plan", request={"trace": True}))
 
@@ -246,9 +246,7 @@ def test_an_execution_may_have_any_name_that_aws_allows(
 
 
 @pytest.mark.parametrize("started", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
-def test_a_chunk_has_a_key_whenever_the_execution_started(
-    warm_with_bucket: Handle, started: str
-) -> None:
+def test_an_execution_may_have_started_at_any_time(warm_with_bucket: Handle, started: str) -> None:
     plan = warm_with_bucket(task("plan", started=started, request={"range": "1"}))
     key = f"{plan['folder']}/0.json"
     assert warm_with_bucket(task("fetch", key=key, request={"range": "1"}))["count"] == 1

@@ -41,8 +41,9 @@ def shared_table() -> Iterator[Any]:
 
 @pytest.fixture
 def table(shared_table: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Empty the table that all tests share, and return boto3's own view of it."""
-    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)  # many tests run at once
+    """Empty the table that all tests share, and return it as a boto3 resource."""
+    # Other tests that run at the same time may slow this one down.
+    monkeypatch.setattr(cache_module, "TABLE_TIMEOUT", 10.0)
     monkeypatch.setattr(dynamodb, "FIRST_DELAY", 0.001)
     with shared_table.batch_writer() as writer:
         for item in shared_table.scan()["Items"]:
@@ -57,11 +58,11 @@ def errors() -> list[Exception]:
 
 
 @pytest.fixture
-def new_cache(table: Any, errors: list[Exception]) -> NewCache:  # noqa: ARG001  Table uses it
+def new_cache(table: Any, errors: list[Exception]) -> NewCache:  # noqa: ARG001  so that it exists
     return lambda: Cache(WEEK, Table(NAME), errors.append)
 
 
-async def test_a_name_fetched_in_one_environment_is_known_in_all(
+async def test_a_name_fetched_in_one_environment_is_known_in_all_others(
     pokeapi: PokeAPI, url: str, new_cache: NewCache, table: Any, errors: list[Exception]
 ) -> None:
     more_than_a_batch: Any = {"range": "1-101", "strategy": "index"}
@@ -77,7 +78,10 @@ async def test_a_name_fetched_in_one_environment_is_known_in_all(
 
 
 class ReplacedCall:
-    """A method of a table's boto3 client, replaced by a function of this call and the request."""
+    """A replaced method of a table's boto3 client.
+
+    It calls `answer` with this object, which has the real method, and with the request.
+    """
 
     def __init__(self, table: Table, call: str, answer: Callable[..., Any]) -> None:
         client = table._client  # noqa: SLF001  boto3's own
@@ -103,7 +107,7 @@ async def test_fresh_names_in_memory_are_not_read_from_the_table(url: str) -> No
     assert read.calls == 1
 
 
-async def test_numbers_of_no_pokemon_are_not_stored_in_the_table(
+async def test_numbers_that_do_not_exist_are_not_stored_in_the_table(
     url: str, new_cache: NewCache, table: Any
 ) -> None:
     await fetch_range(url, cache=new_cache(), range="1026-1030")
@@ -214,13 +218,13 @@ async def test_items_that_stay_unprocessed_are_reported(
     ]
 
 
-async def test_environments_of_one_snapshot_wait_differently(
+async def test_environments_restored_from_one_snapshot_wait_differently(
     url: str, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr(dynamodb, "sleep", waits.append)
     for _ in range(2):
-        random.seed(1)  # the state that SnapStart restores everywhere
+        random.seed(1)  # SnapStart restores the same state in all environments
         writer = Table(NAME)
         ReplacedCall(writer, "batch_write_item", put_three)
         await fetch_range(url, cache=Cache(WEEK, writer), range="1-10")

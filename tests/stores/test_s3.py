@@ -15,14 +15,14 @@ async def test_a_report_is_stored_as_json(bucket: Any) -> None:
     assert json.load(stored["Body"]) == {"count": 1}
 
 
-async def test_a_report_that_s3_refuses_is_not_stored(bucket: Any) -> None:
+async def test_a_report_that_s3_refuses_raises(bucket: Any) -> None:
     store = Bucket("nowhere")
     with pytest.raises(NotStoredError, match=r"^results/x\.json: NoSuchBucket"):
         await store.store("results/x.json", {})
     assert list(bucket.objects.all()) == []
 
 
-def test_an_object_is_read_only_unchanged_and_only_as_far_as_wanted(bucket: Any) -> None:
+def test_a_changed_object_is_not_read_and_a_large_one_only_up_to_a_limit(bucket: Any) -> None:
     put = bucket.put_object(Key="requests/x.jsonl", Body=b"0123456789")
     store = Bucket(bucket.name)
     assert store.get("requests/x.jsonl", 4, put.e_tag.strip('"')) == b"0123"

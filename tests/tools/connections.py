@@ -1,4 +1,4 @@
-"""Helpers for an event loop that is about to end and may leave no connection open."""
+"""Helpers for an event loop that is about to end and must not leave a connection open."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ async def settle() -> None:
 
 
 async def stop_accepting(*listening: socket.socket) -> None:
-    """Let a server take over the connections accepted so far, and accept no more.
+    """Let a server finish accepting the connections it has begun to accept, and accept no more.
 
     A server that closes in the iteration in which it accepts a connection leaves it open forever
     (CPython's gh-109564).

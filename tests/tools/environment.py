@@ -1,8 +1,8 @@
 """A Lambda environment with quick retries, which reports what it leaves behind.
 
 With the argument `timeouts`, its requests time out soon; without it, practically never. Each line
-of stdin is the name of a function below with its arguments, and each line of stdout what it
-returned. Everything else goes to stderr.
+of stdin has the name of a function below and its arguments, and each line of stdout is the result.
+Everything else goes to stderr.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ LONG = Limits(
 )
 
 results: list[Any] = []  # of the last invocation's jobs
-tasks: list[str] = []  # that it left behind in its event loop
+tasks: list[str] = []  # that the last invocation left behind in its event loop
 
 
 def prepare(limits: Limits) -> None:
-    """Give the app clients with these limits, and record what its replies do not contain."""
+    """Give the app clients with these limits, and record the outcomes and the tasks left behind."""
     from pokemon_names import app  # noqa: PLC0415  its logger keeps this stdout
 
     run_jobs = app._run_jobs  # noqa: SLF001
@@ -72,11 +72,11 @@ def begin() -> int:
 def invoke(  # noqa: PLR0913, PLR0917  one for each wait
     event: Any, seconds: float, now: float, silence: float, straggler: float, lag: float
 ) -> Any:
-    """Return the reply to an event, and how it came about.
+    """Return the reply to an event, how long it took, the reports, and the tasks left behind.
 
     `now` is the time on the cache's clock. A fetch ends after `silence` seconds without a response,
-    and the wait for the last numbers after `straggler` seconds. A request lags after `lag` seconds
-    at the earliest.
+    or when the last numbers have had no result for `straggler` seconds. A request lags after `lag`
+    seconds at the earliest.
     """
     from pokemon_names import app  # noqa: PLC0415
 
@@ -124,7 +124,7 @@ def _open_files() -> Iterator[bool]:
 
 
 if __name__ == "__main__":
-    # A process made by exec begins with the peak memory of the one that made it; a fork does not.
+    # A process started by exec inherits the peak memory of its parent; a forked one does not.
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
         self.answered = 0
         self.is_mute = server.is_mute
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
-        # Initial values apply at once; later ones only after the client has acknowledged them.
+        # Initial values apply at once, later ones only after the client has acknowledged them.
         limits = {SettingCodes.MAX_CONCURRENT_STREAMS: server.max_streams}
         self.h2.local_settings = Settings(client=False, initial_values=limits)
 
@@ -103,14 +103,14 @@ class Connection(asyncio.Protocol):
             self.transport.write(self.h2.data_to_send())
 
     def _is_http2(self) -> bool:
-        """Return whether the handshake chose HTTP/2, or the server speaks it if none was chosen."""
+        """Return whether the handshake chose HTTP/2, or chose nothing and `alpn` has HTTP/2."""
         tls = cast("SSLObject", self.transport.get_extra_info("ssl_object"))
         protocol = tls.selected_alpn_protocol()
         return protocol == "h2" or (protocol is None and "h2" in self.server.alpn)
 
 
 class Http1Connection(asyncio.Protocol):
-    """An HTTP/1.1 connection, which answers every request, and HTTP/2 with 400."""
+    """An HTTP/1.1 connection. It answers each GET, and anything else, such as HTTP/2, with 400."""
 
     def __init__(self, server: "Http2Server") -> None:
         self.server = server
@@ -152,7 +152,7 @@ class Http2Server:
 
     `requests` are the numbers requested, with 0 for the list of all; `paths` are the paths as
     received.
-    `hosts` are the requests' Host headers, empty if there is none, as HTTP/2 prefers it.
+    `hosts` are the requests' Host headers, or "" for requests without one, as usual over HTTP/2.
     `violations` counts the connections on which a client did something that HTTP/2 forbids, such as
     opening more than `max_streams` streams.
     `connections` are all HTTP/2 connections so far.

@@ -1,8 +1,8 @@
 """Count the moves between modules that `GET /pokemon/151` makes: `python -m tests.tools.moves`.
 
-Somebody who follows a request through the code moves that often from one module to another. A call
-and its return are two moves. The request is the first in a new environment; a body that arrives in
-several parts adds a few moves.
+That is how often somebody who follows the request through the code moves from one module to
+another. A call and its return are two moves. The request is the first in a new environment. A body
+that arrives in several parts adds a few moves.
 """
 
 import contextlib

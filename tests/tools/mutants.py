@@ -93,7 +93,7 @@ def name_of(change: str) -> str:
 
 
 def is_stale(change: str) -> bool:
-    """Return whether the source lacks the function, or the text that is changed in it."""
+    """Return whether the source lacks the function, or the text that the mutant changes."""
     place, _, lines = change.partition(": ")
     removed, _, _ = lines.partition(" => ")
     *modules, name = place.split(".")

@@ -20,11 +20,11 @@ from tests.tools.connections import abort_all, close, settle
 class End(asyncio.Protocol):
     """One end of a connection. The other end sends what this one receives, half a round trip later.
 
-    None instead of data is the end of the connection.
+    None in place of data stands for the end of the connection.
     """
 
-    def __init__(self, half: float) -> None:
-        self.half = half
+    def __init__(self, half_trip: float) -> None:
+        self.half_trip = half_trip
         self.other: End | None = None
         self.ready = 0.0
         self.transport: asyncio.Transport | None = None
@@ -39,7 +39,7 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes | None) -> None:
         assert self.other is not None
         loop = asyncio.get_running_loop()
-        loop.call_at(max(loop.time(), self.ready) + self.half, self.other.send, data)
+        loop.call_at(max(loop.time(), self.ready) + self.half_trip, self.other.send, data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.data_received(None)
@@ -58,16 +58,16 @@ class End(asyncio.Protocol):
 class ClientEnd(End):
     """The end that a client connects to. It connects the other end to the target."""
 
-    def __init__(self, half: float, target: int) -> None:
-        super().__init__(half)
+    def __init__(self, half_trip: float, target: int) -> None:
+        super().__init__(half_trip)
         self.target = target
         self.connecting: asyncio.Task[object] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         loop = asyncio.get_running_loop()
-        self.ready = loop.time() + 2 * self.half
-        server = End(self.half)
+        self.ready = loop.time() + 2 * self.half_trip
+        server = End(self.half_trip)
         self.other = server
         server.other = self
         self.connecting = loop.create_task(
@@ -81,7 +81,7 @@ class Relay:
     def __init__(self, target: int, round_trip: float = 0.0) -> None:
         self.connections = list[ClientEnd]()
         self._target = target
-        self._half = round_trip / 2
+        self._half_trip = round_trip / 2
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         self._loop = asyncio.get_running_loop()
@@ -121,7 +121,7 @@ class Relay:
         return ends
 
     def _connected(self) -> ClientEnd:
-        self.connections.append(ClientEnd(self._half, self._target))
+        self.connections.append(ClientEnd(self._half_trip, self._target))
         return self.connections[-1]
 
 
@@ -130,7 +130,7 @@ def _close(transport: asyncio.Transport) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Close with a reset, which the kernel sends if a socket has no time to linger."""
+    """Close with a reset, which the kernel sends if the socket may not linger."""
     no_time = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_time)
     transport.abort()

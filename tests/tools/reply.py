@@ -17,8 +17,8 @@ NETWORK_REASONS = {"unreachable", "timeout", "deadline"}
 class Reply:
     """The handler's reply to any event.
 
-    `body` is its JSON, and empty if it is text or a page. `content_type` is empty if it is not a
-    reply to HTTP.
+    `body` is its JSON, which is empty for text and pages. `content_type` is empty unless the event
+    was an HTTP request.
     """
 
     def __init__(self, reply: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Reply:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it is an error, or a report without any names."""
+        """Whether the reply is an error, or a report without any names."""
         return bool(self.error) or self.body.get("names") == []
 
     def hints(self) -> Iterator[str]:

@@ -79,7 +79,7 @@ def outage(seconds: float) -> Condition:
 
 
 def flapping(bad: float, good: float) -> Condition:
-    """Fail every request for the bad seconds, none for the good seconds, and so on."""
+    """Fail every request for `bad` seconds, then none for `good` seconds, and so on."""
     return lambda arrival, _random: _BUSY if arrival.at % (bad + good) < bad else None
 
 
@@ -89,7 +89,7 @@ def faults(share: float) -> Condition:
 
 
 def block(first: int, last: int) -> Condition:
-    """Fail every request for a number from the first to the last."""
+    """Fail every request for the numbers from `first` to `last`."""
     failing = range(first, last + 1)
     return lambda arrival, _random: _BUSY if arrival.number in failing else None
 
@@ -100,7 +100,7 @@ def silent(divisor: int) -> Condition:
 
 
 def poisoned(divisor: int) -> Condition:
-    """Answer 404 for each multiple of the divisor, if the path has its usual spelling."""
+    """Answer 404 for each multiple of the divisor, if the path ends with a slash."""
 
     def condition(arrival: Arrival, _random: Random) -> GetError | None:
         is_poisoned = _divides(divisor, arrival) and arrival.path.endswith("/")
@@ -110,7 +110,7 @@ def poisoned(divisor: int) -> Condition:
 
 
 def limiter(rate: float, burst: float = 10.0, retry_after: float | None = None) -> Condition:
-    """Return a token bucket: each request takes a token, or is refused."""
+    """Let each request take a token from a bucket, and refuse it if there is none."""
     refusal = msgspec.structs.replace(_REFUSED, retry_after=retry_after)
     tokens = burst
     filled_at = 0.0
@@ -207,10 +207,10 @@ class SimulatedClients(Clients):
 class Outcome(NamedTuple):
     """The result of a simulation.
 
-    `names` counts the names received, and `listed` those of them from the list of all. `requests`
-    counts all requests, `failed` those that returned no body, and `peak` the most that were sent
-    within a second. `lost` are the numbers without a name. `late` counts the tasks left at the end
-    and the requests sent after it.
+    `names` counts the names received, and `listed` the names from the list of all. `requests`
+    counts all requests, and `failed` the requests that returned no body. `peak` is the maximum of
+    requests sent within a second. `lost` are the numbers without a name. `late` counts the tasks
+    left at the end, and the requests sent after it.
     """
 
     names: int
@@ -234,7 +234,7 @@ def simulate(  # noqa: PLR0913  the parameters of a row of the table
     seed: int = 1,
     limits: Policy | None = None,
 ) -> Outcome:
-    """Return the outcome of fetching the numbers in a condition, with a policy's limits.
+    """Fetch the numbers in a condition, within a policy's limits, and return the outcome.
 
     Several jobs, such as SQS messages, fetch their parts concurrently through one window.
     """
@@ -291,7 +291,7 @@ def _peak(sent_at: Sequence[float]) -> int:
 
 @contextmanager
 def _repeatable(random: Random, *, with_list: bool) -> Iterator[None]:
-    """Let everything random in `fetching` follow from one seed, and remove the list if asked to."""
+    """Make everything random in `fetching` follow from one seed, with or without the list."""
     paths = LIST_PATHS if with_list else ()
     with (
         patch.object(policy, "_uniform", random.uniform),
@@ -347,7 +347,7 @@ CONDITIONS: dict[str, Callable[[int], MakeCondition]] = {
 
 def table(seed: int) -> Iterator[str]:
     """Yield the lines of the table, which has five columns for each round trip."""
-    yield "names, of which from the list; requests, of which without a body; seconds"
+    yield "names, names from the list, requests, requests without a body, seconds"
     for with_list in (True, False):
         title = f"{'with' if with_list else 'without'} the list of all"
         trips = [f"round trip {1000 * round_trip:3.0f} ms" for round_trip in ROUND_TRIPS]
@@ -369,8 +369,8 @@ def table(seed: int) -> Iterator[str]:
                 yield f"{name:17}{count:5} │{' │'.join(cells)}"
 
 
-def _cell(made: Outcome) -> str:
-    return f"{made.names:5}{made.listed:5}{made.requests:6}{made.failed:6}{made.seconds:6.1f}"
+def _cell(one: Outcome) -> str:
+    return f"{one.names:5}{one.listed:5}{one.requests:6}{one.failed:6}{one.seconds:6.1f}"
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Soak the function: random calls in random weather, for an hour at most: `make soak`.
+"""Soak the function: random calls in random weather, for at most an hour: `make soak`.
 
 One process stays warm, as a Lambda environment does. After each call, the soak checks the reply and
 records the process's memory, descriptors and threads; at the end, it draws them.
@@ -36,7 +36,7 @@ from tests.tools.run import FAILED
 from tests.tools.serve import Environment
 
 HUNG_SECONDS = 60.0
-CACHE_SECONDS = "60"  # so that names expire as well
+CACHE_SECONDS = "60"  # so that names expire during the soak
 MAX_CALLS = 6  # in the same weather
 
 # The minimum and maximum for each kind of weather.
@@ -54,7 +54,7 @@ LANES = ("slow", "faults", *CONDITIONS, "refuse", *ENDS, "freeze")
 
 
 class Sample(NamedTuple):
-    """What the process used, `at` seconds after the first call began. Memory is in MB."""
+    """What the process used, `at` seconds after the soak began. Memory is in MB."""
 
     at: float
     memory: float
@@ -83,7 +83,7 @@ class Network:
             await self.open()
 
     def reset(self) -> None:
-        """Reset all connections, because forgotten ones stay open on PokeAPI's side."""
+        """Reset all connections. Forgotten ones would stay open on PokeAPI's side."""
         self.relay.reset()
         asyncio.get_running_loop().call_soon(self.relay.connections.clear)
 
@@ -127,7 +127,8 @@ class Soak:
         """Call the function until the time is up or a call hangs."""
         await self._network.open()
         try:
-            await self._environment.invoke({"range": "1"})  # the imports, which may take longer
+            # The imports may take longer than a call.
+            await self._environment.invoke({"range": "1"})
             self._began = monotonic()
             self._sample()
             print(

@@ -1,4 +1,4 @@
-"""Mistakes on make's command line, and missing programs: one line says what to do."""
+"""Mistakes on make's command line, and missing programs: a single line says what to do."""
 
 import importlib
 import os
@@ -44,7 +44,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def seen_by_make(path: Path) -> str:
-    """Return a path relative to the clone: VENV may contain no space, but the clone's path may."""
+    """Return a path relative to the clone, whose own path may contain spaces; VENV may not."""
     return os.path.relpath(path, ROOT)
 
 
@@ -95,7 +95,7 @@ def test_an_unknown_variable_is_refused(environment: Path, variable: str, line: 
     assert environment.exists()
 
 
-ODD = "it's *"  # the shell may not interpret it
+ODD = "it's *"  # the shell must not interpret it
 SERVICE = ["--delay=0.05", "--faults=500=0.1 429=0.1", "--seed=7", "--weather=once=1 cut=9"]
 SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
 
@@ -136,7 +136,7 @@ SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
         ("mutants", [f"MODULE={ODD}"], [f"--module={ODD}"]),
     ],
 )
-def test_variables_are_options_of_the_program(
+def test_variables_become_options_of_the_program(
     environment: Path, target: str, variables: list[str], options: list[str]
 ) -> None:
     expected = [option.format(venv=seen_by_make(environment)) for option in options]
@@ -186,7 +186,7 @@ COMMANDS = ("$(shell {})", "$$({})", "$({})", "`{}`", "';{};'", '";{};"', ";{};"
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("target", ["run", "soak", "test", "lock"])
-def test_no_variable_is_a_command(
+def test_no_variable_is_run_as_a_command(
     environment: Path, tmp_path: Path, target: str, command: str
 ) -> None:
     for name in ("pip", "uv"):
@@ -201,7 +201,7 @@ def test_no_variable_is_a_command(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_mistyped_python_is_no_command(tmp_path: Path, command: str) -> None:
+def test_a_mistyped_python_is_not_run_as_a_command(tmp_path: Path, command: str) -> None:
     marker = tmp_path / "marker"
     given = command.format(f"touch {marker}")
     line = failure(make(tmp_path / "venv", "run", f"PYTHON={given}"))
@@ -226,14 +226,16 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_name_of_a_variable_is_a_command(environment: Path, tmp_path: Path, name: str) -> None:
+def test_no_name_of_a_variable_is_run_as_a_command(
+    environment: Path, tmp_path: Path, name: str
+) -> None:
     marker = tmp_path / "marker"
     done = make(environment, "help", f"{name.format(marker)}=$(shell touch {marker})")
     assert not marker.exists()
-    assert (done.returncode == 0) == (name == "one")  # make cannot tell it from its own
+    assert (done.returncode == 0) == (name == "one")  # the Makefile has a variable of that name
 
 
-def test_pytest_reads_quotes_but_no_commands(environment: Path) -> None:
+def test_pytest_interprets_quotes_but_no_commands(environment: Path) -> None:
     add_program(environment / "bin", "python", 'printf "%s\\n" "$PYTEST_ADDOPTS" "$@"')
     given = """-n 0 -k 'a or b' "$(x)" `y`"""
     done = make(environment, "test", f"ARGS={given}")
@@ -242,7 +244,7 @@ def test_pytest_reads_quotes_but_no_commands(environment: Path) -> None:
     assert (option, module) == ("-m", "pytest")
 
 
-def test_a_mistake_is_the_programs_line_and_an_error_of_make(environment: Path) -> None:
+def test_a_mistake_prints_the_programs_line_and_is_an_error_of_make(environment: Path) -> None:
     add_program(environment / "bin", "python", f'exec "{sys.executable}" "$@"')
     done = make(environment, "run", "EVENT=no such.json")
     assert done.stdout == ""
@@ -318,7 +320,7 @@ def failure(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-# Statements that make a Python pretend to be another one.
+# Statements with which one Python pretends to be another.
 OLD = "sys.version_info = (3, 10, 13, 'final', 0)"
 WITHOUT_ENSUREPIP = "sys.modules['ensurepip'] = None"
 
@@ -330,7 +332,7 @@ def pretending(statement: str) -> str:
 @pytest.mark.parametrize(
     ("target", "script"), [("run", None), ("test", "exit 127"), ("run", pretending(OLD))]
 )
-def test_without_a_suitable_python(
+def test_without_a_suitable_python_nothing_is_created(
     programs: Path, tmp_path: Path, target: str, script: str | None
 ) -> None:
     if script:
@@ -343,12 +345,12 @@ def test_without_a_suitable_python(
     assert not (tmp_path / "venv").exists()
 
 
-def test_a_mistyped_python(tmp_path: Path) -> None:
+def test_a_mistyped_python_is_shown(tmp_path: Path) -> None:
     line = failure(make(tmp_path / "venv", "run", "PYTHON=pyhton3"))
     assert line.startswith("Python 3.11 or later is needed, but pyhton3 is not: ")
 
 
-def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
+def test_without_venv_one_line_says_what_to_install(programs: Path, tmp_path: Path) -> None:
     """On Debian and Ubuntu, venv is a separate package."""
     add_program(programs, "python3", pretending(WITHOUT_ENSUREPIP))
     line = failure(make(tmp_path / "venv", "run", PATH=programs))
@@ -373,10 +375,10 @@ def test_a_python_without_venv(programs: Path, tmp_path: Path) -> None:
         "a#b",
     ],
 )
-def test_a_virtual_environment_in_a_path_that_make_or_the_shell_would_interpret(
+def test_a_venv_that_make_or_the_shell_would_interpret_is_refused(
     tmp_path: Path, name: str
 ) -> None:
-    """Make would end a folder's name at a space, and clean would remove several folders."""
+    """Make would end the path at a space, and `make clean` would remove several folders."""
     other = tmp_path / "my"
     other.mkdir()
     done = make(tmp_path / name, "clean")
@@ -387,7 +389,7 @@ def test_a_virtual_environment_in_a_path_that_make_or_the_shell_would_interpret(
     assert list(tmp_path.iterdir()) == [other]
 
 
-def test_a_virtual_environment_without_a_path() -> None:
+def test_an_empty_venv_is_refused() -> None:
     done = subprocess.run(
         ["make", "clean", "VENV="],
         cwd=ROOT,
@@ -431,7 +433,7 @@ def test_an_installation_that_failed_is_repeated_the_next_time(environment: Path
     done = make(environment, "run")
     assert done.stderr.splitlines() == [installing]
     assert done.stdout.startswith("-m\ntests.tools.run\n")
-    assert options_of(environment, "run")  # without another word about the installation
+    assert options_of(environment, "run")  # and nothing about the installation
 
 
 @pytest.mark.parametrize(
@@ -451,7 +453,7 @@ def test_without_docker_nothing_is_installed(
 
 
 @pytest.mark.parametrize("target", ["test-browser", "test-sam"])
-def test_without_chromium_no_test_begins(environment: Path, programs: Path, target: str) -> None:
+def test_without_chromium_no_test_starts(environment: Path, programs: Path, target: str) -> None:
     add_program(programs, "docker", "exit 0")
     add_program(environment / "bin", "python", 'echo "$@" >&2; exit 1')
     done = make(environment, target, PATH=programs)
@@ -487,7 +489,7 @@ def test_without_a_program_of_the_bench_nothing_is_installed(
     assert not (tmp_path / "venv").exists()
 
 
-def test_the_variables_of_the_bench(environment: Path, programs: Path) -> None:
+def test_the_variables_of_the_bench_become_options(environment: Path, programs: Path) -> None:
     for name in ("nginx", "taskset", "curl", "h2load"):
         add_program(programs, name, "exit 0")
     variables = ["SMALL=1", f"PAIRS={ODD}", f"BODIES={ODD}"]
@@ -544,7 +546,9 @@ RATES = "; the rates add up to at most 1, such as 'reset=0.1 429=0.2'"
         ("host", "192.0.2.1", "an address of this machine, "),
     ],
 )
-def test_a_mistyped_option(mistake: Mistake, option: str, given: str, allowed: str) -> None:
+def test_a_mistyped_option_is_refused(
+    mistake: Mistake, option: str, given: str, allowed: str
+) -> None:
     line = mistake("serve", f"--{option}={given}")
     assert line.startswith(f"{option.upper()}: got {given!r}, allowed: ")
     assert allowed in line
@@ -556,37 +560,37 @@ def test_of_several_faults_the_mistyped_one_is_shown(mistake: Mistake) -> None:
 
 
 @pytest.mark.parametrize("module", ["pokeapi.__main__", "serve"])
-def test_a_busy_port(mistake: Mistake, busy_port: int, module: str) -> None:
+def test_a_busy_port_is_refused(mistake: Mistake, busy_port: int, module: str) -> None:
     line = mistake(module, f"--port={busy_port}")
     assert line.startswith(f"PORT: got '{busy_port}', allowed: a free port, or 0 for any ")
 
 
-def test_a_folder_without_bodies(mistake: Mistake, tmp_path: Path) -> None:
+def test_a_folder_without_bodies_is_refused(mistake: Mistake, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         line = mistake("pokeapi.__main__", f"--bodies={folder}")
         assert line.startswith(f"BODIES: got '{folder}', allowed: a folder of recorded bodies, ")
 
 
 @pytest.mark.parametrize("given", ["x", "0"])
-def test_the_benchs_pairs(mistake: Mistake, given: str) -> None:
+def test_the_bench_needs_at_least_one_pair(mistake: Mistake, given: str) -> None:
     line = mistake("bench.__main__", f"--pairs={given}")
     assert line == f"PAIRS: got '{given}', allowed: a whole number of at least 1, such as 5"
 
 
 @pytest.mark.parametrize("given", ["x", "-1", "60.1"])
-def test_the_minutes_of_the_soak(mistake: Mistake, given: str) -> None:
+def test_the_soak_takes_at_most_an_hour(mistake: Mistake, given: str) -> None:
     line = mistake("soak", f"--minutes={given}", "soak.svg")
     assert line == f"MINUTES: got '{given}', allowed: minutes from 0 to 60, such as 10"
 
 
-def test_the_module_of_the_mutants(mistake: Mistake) -> None:
+def test_the_module_of_the_mutants_must_exist(mistake: Mistake) -> None:
     line = mistake("mutants", "--module=retry")
     allowed = "a module or a folder in src/pokemon_names, such as fetching/fetcher"
     assert line == f"MODULE: got 'retry', allowed: {allowed}"
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]", '{"a":' * 100_000])
-def test_a_file_that_contains_no_event(
+def test_a_file_that_contains_no_event_is_refused(
     mistake: Mistake, tmp_path: Path, content: str | None
 ) -> None:
     event = tmp_path / "event.json"
@@ -597,13 +601,15 @@ def test_a_file_that_contains_no_event(
     assert "`ls events`" in line
 
 
-def test_an_event_is_not_a_folder(mistake: Mistake) -> None:
+def test_a_folder_is_not_an_event(mistake: Mistake) -> None:
     line = mistake("run", "events")
     assert line.startswith("EVENT: got 'events', allowed: a file that contains a JSON object, ")
 
 
 @pytest.mark.parametrize("name", ["race.pdf", "missing/race.html", "folder.html"])
-def test_a_file_that_cannot_be_written(mistake: Mistake, tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_written_is_refused(
+    mistake: Mistake, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "folder.html").mkdir()
     line = mistake("race", str(tmp_path / name))
     assert line.startswith(f"TO: got '{tmp_path / name}', allowed: a file that can be written, ")
@@ -616,11 +622,11 @@ def test_a_mistyped_strategy_of_the_race(mistake: Mistake, tmp_path: Path) -> No
     assert line == f"STRATEGIES: got 'gather,fast', allowed: {allowed}"
 
 
-def test_the_file_of_the_soak_is_a_picture(mistake: Mistake) -> None:
+def test_the_file_of_the_soak_must_be_a_picture(mistake: Mistake) -> None:
     line = mistake("soak", "soak.html")
     assert line.startswith("TO: got 'soak.html', allowed: a file that can be written, ")
 
 
-def test_an_option_that_does_not_exist(mistake: Mistake) -> None:
+def test_an_option_that_does_not_exist_is_refused(mistake: Mistake) -> None:
     line = mistake("run", "events/direct.json", "--fast")
     assert line == "unrecognized arguments: --fast"

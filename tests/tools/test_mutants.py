@@ -14,7 +14,7 @@ ENTRIES = [
     "ranges.parse: first = 1 => first = 2",
     "ranges.parse: first = 3 => first = 4",
     "ranges.format: first = 1 => first = 2",
-    "model.parse: first = 3 => first = 4",  # in another module than the one given
+    "model.parse: first = 3 => first = 4",  # in a module other than the one given
 ]
 
 
@@ -76,7 +76,7 @@ def test_a_stale_entry_is_an_error_by_itself(mutmut: Path, entries: list[str], s
         ("pokemon_names.views.pages.x__headers__mutmut_1", "views.pages._headers"),
     ],
 )
-def test_the_function_of_a_mutant(name: str, function: str) -> None:
+def test_the_name_of_a_mutant_contains_its_function(name: str, function: str) -> None:
     assert mutants.function(name) == function
 
 

@@ -35,7 +35,7 @@ from tests.tools.http2 import Connection, Http2Server, serving_http2
 from tests.tools.options import Parser
 from tests.tools.pokeapi import PokeAPI, serving, weather
 from tests.tools.pokeapi.answers import Answer
-from tests.tools.pokeapi.bodies import made, pokemon, recorded
+from tests.tools.pokeapi.bodies import generated, pokemon, recorded
 from tests.tools.pokeapi.faults import FAULTS, Faults
 from tests.tools.pokeapi.options import add_options
 from tests.tools.pokeapi.weather import WEATHER, Weather
@@ -44,7 +44,7 @@ BODIES = os.environ.get("BODIES")
 NUMBERS = [*range(1, 1026), *range(10001, 10327)]
 
 
-# A context without authorities, because reading them takes longer than a request.
+# A TLS context without authorities: reading them takes longer than a request.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 get = partial(httpx.get, verify=NO_TLS, trust_env=False, timeout=60)
 
@@ -60,9 +60,9 @@ def test_every_number_has_its_own_name() -> None:
     assert len({listed.name for listed in pokemon().values()}) == len(NUMBERS)
 
 
-def test_made_bodies_are_as_large_as_the_real_ones() -> None:
+def test_generated_bodies_are_as_large_as_the_real_ones() -> None:
     every_tenth = list(pokemon().values())[::10]
-    sizes = [len(gzip.decompress(made(listed))) for listed in every_tenth]
+    sizes = [len(gzip.decompress(generated(listed))) for listed in every_tenth]
     assert max(sizes) > 500_000
     assert min(sizes) < 20_000
     for size, listed in zip(sizes, every_tenth, strict=True):
@@ -70,7 +70,7 @@ def test_made_bodies_are_as_large_as_the_real_ones() -> None:
 
 
 @pytest.mark.parametrize("path", ["pokemon/151", "pokemon/151/", "pokemon/mew"])
-def test_one_pokemon(http: httpx.Client, path: str) -> None:
+def test_a_pokemon_may_be_requested_by_number_or_by_name(http: httpx.Client, path: str) -> None:
     response = http.get(path)
     body = response.json()
     assert body["id"] == 151
@@ -83,7 +83,7 @@ def test_one_pokemon(http: httpx.Client, path: str) -> None:
     assert response.headers["X-PokeAPI-Deploy-Date"]
 
 
-def test_without_gzip(http: httpx.Client) -> None:
+def test_a_client_that_does_not_accept_gzip_gets_an_uncompressed_body(http: httpx.Client) -> None:
     response = http.get("pokemon/151", headers={"Accept-Encoding": "identity"})
     assert "Content-Encoding" not in response.headers
     assert response.json()["name"] == "mew"
@@ -130,7 +130,7 @@ def test_a_page_of_the_list_may_have_any_size(http: httpx.Client) -> None:
     assert page["next"] is None
 
 
-def test_the_version_of_the_data(http: httpx.Client) -> None:
+def test_the_version_of_the_data_is_also_in_the_headers(http: httpx.Client) -> None:
     response = http.get("meta/")
     assert response.json()["hash"] == response.headers["X-PokeAPI-Hash"]
 
@@ -143,7 +143,7 @@ def test_recorded_bodies_are_served_unchanged(tmp_path: Path) -> None:
     assert response.json() == {"name": "mew", "recorded": True}
 
 
-def test_it_runs_in_its_own_process_and_stops_cleanly() -> None:
+def test_the_server_runs_in_its_own_process_and_stops_cleanly() -> None:
     options = ["--host", "localhost", "--port", "0", "--delay", "0.001"]
     command = [sys.executable, "-m", "tests.tools.pokeapi", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -160,7 +160,7 @@ def next_faults(seed: int) -> list[Answer | None]:
     return [faults.next(f"/pokemon/{number}") for number in range(1000)]
 
 
-def test_faults_come_at_their_rates() -> None:
+def test_faults_occur_at_their_rates() -> None:
     faults = Counter(next_faults(seed=1))
     assert 150 < faults[FAULTS["500"]] < 250
     assert 50 < faults[FAULTS["reset"]] < 150
@@ -172,7 +172,7 @@ def test_the_seed_decides_which_requests_get_faults() -> None:
     assert next_faults(seed=1) != next_faults(seed=2)
 
 
-def test_each_request_for_a_path_may_get_another_fault() -> None:
+def test_each_request_for_a_path_may_get_a_different_fault() -> None:
     faults = Faults({"500": 0.5}, seed=0)
     assert {faults.next("/pokemon/1") for _ in range(20)} == {FAULTS["500"], None}
 
@@ -215,7 +215,9 @@ def test_a_limit_lets_ten_through_at_once(pokeapi: PokeAPI, http: httpx.Client) 
     assert statuses(http, range(1, 13)) == [200] * 10 + [503] * 2
 
 
-def test_it_refuses_connections_and_stops_cleanly(pokeapi: PokeAPI, http: httpx.Client) -> None:
+def test_a_server_that_refuses_connections_stops_cleanly(
+    pokeapi: PokeAPI, http: httpx.Client
+) -> None:
     pokeapi.weather = Weather({"refuse": 3600})
     error: Exception | None = None
     while not isinstance(error, httpx.ConnectError):  # before that, connections are reset
@@ -224,7 +226,7 @@ def test_it_refuses_connections_and_stops_cleanly(pokeapi: PokeAPI, http: httpx.
         error = refused.value
 
 
-def test_after_it_refused_connections_it_listens_on_the_same_port(
+def test_a_server_that_refused_connections_listens_on_the_same_port_again(
     pokeapi: PokeAPI, http: httpx.Client
 ) -> None:
     pokeapi.weather = Weather({"refuse": 0.001})
@@ -236,7 +238,7 @@ def test_after_it_refused_connections_it_listens_on_the_same_port(
             break
         sleep(0.01)
     else:
-        pytest.fail("it does not listen again")
+        pytest.fail("the server does not listen again")
 
 
 def test_a_list_cut_short_says_so(pokeapi: PokeAPI, http: httpx.Client) -> None:
@@ -621,6 +623,6 @@ if BODIES:  # with PokeAPI's real bodies: `make test BODIES=folder`
             assert json.loads(body)["name"] == one.name
             assert len(body) == one.size
 
-    def test_made_bodies_have_the_fields_of_the_recorded_ones() -> None:
+    def test_generated_bodies_have_the_fields_of_the_recorded_ones() -> None:
         mew = pokemon()[151]
-        assert field_names(made(mew)) == field_names(real(mew))
+        assert field_names(generated(mew)) == field_names(real(mew))

@@ -32,7 +32,7 @@ from tests.tools.simulation import (
 fuzz = pytest.mark.fuzz
 
 
-# A service that is neither next door nor at the end of the world.
+# `make test` has two medium round trips; `make fuzz` adds a very short and a very long one.
 @pytest.fixture(
     params=[trip if trip in {0.03, 0.1} else pytest.param(trip, marks=fuzz) for trip in ROUND_TRIPS]
 )
@@ -73,9 +73,9 @@ def simulate(  # noqa: PLR0913  what a test may vary
 def test_in_clear_weather_each_number_costs_one_request(
     count: int, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(clear, count, round_trip, with_list=with_list)
-    assert (made.names, made.listed, made.requests, made.failed) == (count, 0, count, 0)
-    assert made.seconds < 0.6 + 11 * 1.2 * round_trip
+    outcome = simulate(clear, count, round_trip, with_list=with_list)
+    assert (outcome.names, outcome.listed, outcome.requests, outcome.failed) == (count, 0, count, 0)
+    assert outcome.seconds < 0.6 + 11 * 1.2 * round_trip
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(0.1, marks=fuzz), pytest.param(1, marks=fuzz)])
@@ -93,42 +93,44 @@ def test_in_clear_weather_each_number_costs_one_request(
 def test_an_outage_costs_only_its_time(
     strategy: str, count: int, seconds: float, *, with_list: bool
 ) -> None:
-    made = simulate(lambda: outage(seconds), count, 0.005, with_list=with_list, strategy=strategy)
-    assert made.names == count
+    outcome = simulate(
+        lambda: outage(seconds), count, 0.005, with_list=with_list, strategy=strategy
+    )
+    assert outcome.names == count
     healthy = simulate(clear, count, 0.005, with_list=with_list, strategy=strategy)
-    assert made.seconds < seconds + healthy.seconds + 1.1
+    assert outcome.seconds < seconds + healthy.seconds + 1.1
 
 
 @pytest.mark.parametrize(
     "count", [150, pytest.param(1, marks=fuzz), pytest.param(1025, marks=fuzz)]
 )
-def test_an_outage_of_5_s_at_any_distance(
+def test_an_outage_of_5_s_costs_no_name_at_any_distance(
     count: int, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(lambda: outage(5), count, round_trip, with_list=with_list)
-    assert made.names == count
-    assert made.failed <= 300
+    outcome = simulate(lambda: outage(5), count, round_trip, with_list=with_list)
+    assert outcome.names == count
+    assert outcome.failed <= 300
 
 
 @pytest.mark.parametrize("burst", [10, pytest.param(100, marks=fuzz)])
 @pytest.mark.parametrize(("count", "refusals"), [(150, 300), pytest.param(1025, 1025, marks=fuzz)])
-def test_a_limiter_refuses_few(
+def test_a_limiter_refuses_few_requests(
     count: int, refusals: int, burst: float, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(lambda: limiter(100, burst), count, round_trip, with_list=with_list)
-    assert made.names == count
-    assert made.failed <= refusals
-    assert made.seconds < 2 + count / 100 + 5 * round_trip
+    outcome = simulate(lambda: limiter(100, burst), count, round_trip, with_list=with_list)
+    assert outcome.names == count
+    assert outcome.failed <= refusals
+    assert outcome.seconds < 2 + count / 100 + 5 * round_trip
 
 
 @pytest.mark.parametrize("retry_after", [1, pytest.param(7, marks=fuzz)])
 def test_a_fetch_waits_as_long_as_retry_after_says(
     retry_after: float, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(
+    outcome = simulate(
         lambda: limiter(20, retry_after=retry_after), 150, round_trip, with_list=with_list
     )
-    assert made.names == 150
+    assert outcome.names == 150
 
 
 def test_stragglers_wait_for_the_list_as_long_as_retry_after_says(round_trip: float) -> None:
@@ -142,30 +144,30 @@ def test_stragglers_wait_for_the_list_as_long_as_retry_after_says(round_trip: fl
             return later
         return hopeless(arrival, random)
 
-    made = simulate(lambda: condition, 150, round_trip, with_list=True)
-    assert (made.names, made.listed) == (150, 5)
+    outcome = simulate(lambda: condition, 150, round_trip, with_list=True)
+    assert (outcome.names, outcome.listed) == (150, 5)
 
 
 def test_a_dead_service_gets_few_requests(round_trip: float, *, with_list: bool) -> None:
-    made = simulate(dead, 150, round_trip, with_list=with_list)
-    assert made.names == 0
-    assert made.requests <= 250
-    assert 11 <= made.seconds <= 11.5
+    outcome = simulate(dead, 150, round_trip, with_list=with_list)
+    assert outcome.names == 0
+    assert outcome.requests <= 250
+    assert 11 <= outcome.seconds <= 11.5
 
 
 @pytest.mark.parametrize(("bad", "good"), [(1, 1), (1.5, 1), (2, 1)])
 def test_good_seconds_between_bad_ones_are_used(
     bad: float, good: float, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(lambda: flapping(bad, good), 150, round_trip, with_list=with_list)
-    assert made.names == 150
-    assert made.seconds < 10
+    outcome = simulate(lambda: flapping(bad, good), 150, round_trip, with_list=with_list)
+    assert outcome.names == 150
+    assert outcome.seconds < 10
 
 
 @fuzz
-def test_a_thousand_names_between_bad_seconds(round_trip: float, *, with_list: bool) -> None:
-    made = simulate(lambda: flapping(1, 1), 1025, round_trip, with_list=with_list)
-    assert made.names == 1025
+def test_a_thousand_names_arrive_between_bad_seconds(round_trip: float, *, with_list: bool) -> None:
+    outcome = simulate(lambda: flapping(1, 1), 1025, round_trip, with_list=with_list)
+    assert outcome.names == 1025
 
 
 @pytest.mark.parametrize(
@@ -179,12 +181,12 @@ def test_a_thousand_names_between_bad_seconds(round_trip: float, *, with_list: b
 def test_a_block_of_failing_numbers_costs_no_other_number(
     count: int, first: int, last: int, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(lambda: block(first, last), count, round_trip, with_list=with_list)
+    outcome = simulate(lambda: block(first, last), count, round_trip, with_list=with_list)
     failing = range(first, last + 1)
-    assert made.lost == ([] if with_list else list(failing))
-    assert made.listed == (len(failing) if with_list else 0)
+    assert outcome.lost == ([] if with_list else list(failing))
+    assert outcome.listed == (len(failing) if with_list else 0)
     if with_list:
-        assert made.seconds < 1 + 25 * round_trip
+        assert outcome.seconds < 1 + 25 * round_trip
 
 
 @pytest.mark.parametrize("size", [15, pytest.param(135, marks=fuzz)])
@@ -193,8 +195,10 @@ def test_a_job_that_fails_costs_no_other_job(
     failing: int, size: int, round_trip: float, *, with_list: bool
 ) -> None:
     first, last = size * failing + 1, size * (failing + 1)
-    made = simulate(lambda: block(first, last), 10 * size, round_trip, with_list=with_list, jobs=10)
-    assert made.lost == ([] if with_list else list(range(first, last + 1)))
+    outcome = simulate(
+        lambda: block(first, last), 10 * size, round_trip, with_list=with_list, jobs=10
+    )
+    assert outcome.lost == ([] if with_list else list(range(first, last + 1)))
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1351, marks=fuzz)])
@@ -202,19 +206,19 @@ def test_a_job_that_fails_costs_no_other_job(
 def test_some_numbers_that_fail_for_good_cost_no_other_number(
     make_condition: MakeCondition, count: int, round_trip: float, *, with_list: bool
 ) -> None:
-    made = simulate(make_condition, count, round_trip, with_list=with_list)
+    outcome = simulate(make_condition, count, round_trip, with_list=with_list)
     failing = range(10, count + 1, 10)
     if with_list:
-        assert (made.names, made.listed) == (count, len(failing))
+        assert (outcome.names, outcome.listed) == (count, len(failing))
     else:
-        assert set(made.lost) <= set(failing)
+        assert set(outcome.lost) <= set(failing)
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1025, marks=fuzz)])
 def test_random_faults_cost_no_name(count: int, round_trip: float, *, with_list: bool) -> None:
-    made = simulate(lambda: faults(0.3), count, round_trip, with_list=with_list)
-    assert made.names == count
-    assert made.requests < 1.6 * count
+    outcome = simulate(lambda: faults(0.3), count, round_trip, with_list=with_list)
+    assert outcome.names == count
+    assert outcome.requests < 1.6 * count
 
 
 @pytest.mark.parametrize("make_condition", [clear, lambda: faults(0.3), lambda: outage(0.5)])
@@ -223,9 +227,9 @@ def test_no_more_requests_are_sent_per_second_than_allowed(
     make_condition: MakeCondition, rate: int, round_trip: float, *, with_list: bool
 ) -> None:
     limits = Policy(requests_per_second=rate)
-    made = simulate(make_condition, 150, round_trip, with_list=with_list, limits=limits)
-    assert made.names == 150
-    assert made.peak == rate
+    outcome = simulate(make_condition, 150, round_trip, with_list=with_list, limits=limits)
+    assert outcome.names == 150
+    assert outcome.peak == rate
 
 
 def test_the_same_seed_gives_the_same_outcome() -> None:
@@ -252,12 +256,12 @@ def test_a_fetch_that_hangs_is_an_error() -> None:
 def test_the_table_has_a_line_for_each_condition_and_count(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Outcome(150, 5, 12, 163, 90, 0.44, lost=[], late=0)
+    outcome = Outcome(150, 5, 12, 163, 90, 0.44, lost=[], late=0)
     arguments: list[tuple[Sequence[int], object]] = []
 
     def simulate(_make_condition: object, numbers: Sequence[int], **options: object) -> Outcome:
         arguments.append((numbers, options["seed"]))
-        return made
+        return outcome
 
     monkeypatch.setattr(simulation, "simulate", simulate)
     monkeypatch.setattr("sys.argv", ["simulation", "--seed=7"])

@@ -83,7 +83,7 @@ def test_ctrl_c_ends_a_soak_with_the_results_so_far(tmp_path: Path) -> None:
         ({"range": "2-1"}, REPORT, 1, [f"should have been refused: {REPORT}"]),
     ],
 )
-def test_what_must_be_true_of_a_reply(
+def test_each_violation_in_a_reply_is_found(
     event: dict[str, Any], reply: dict[str, Any], took: float, found: list[str]
 ) -> None:
     assert list(violations(event, reply, took, is_clear=False)) == found
@@ -98,7 +98,9 @@ def test_what_must_be_true_of_a_reply(
         ("deadline", True, []),
     ],
 )
-def test_why_a_number_may_fail(reason: str, is_clear: bool, found: list[str]) -> None:  # noqa: FBT001
+def test_a_number_may_fail_only_for_a_good_reason(
+    reason: str, *, is_clear: bool, found: list[str]
+) -> None:
     reply = {"names": [], "failures": [{"number": 1, "reason": reason}]}
     assert list(violations({"range": "1"}, reply, 1, is_clear=is_clear)) == found
 

@@ -1,1 +1,1 @@
-"""The benchmark: the function and its peers, over TLS and a network's round trip."""
+"""The benchmark: the function and its peers, over TLS and with the round trip of a network."""

@@ -1,7 +1,7 @@
 """Measure the function and its peers, and print tables: `make bench`.
 
 Each row shows the median ratio of several pairs of runs. The two runs of a pair follow each other
-directly, because a machine's speed changes. Function and server have one core each.
+directly, because a machine's speed changes. The function and the server have one core each.
 """
 
 import math
@@ -20,11 +20,11 @@ from tests.tools.pokeapi.options import bodies
 
 LARGE = "1-1025"
 ALL = "1-1025,10001-10326"
-SLOW = Side("tutorial", LARGE, calls=1)  # half a minute per call
+SLOW = Side("tutorial", LARGE, calls=1)  # one call takes more than 20 s
 FIGURES = {"first": "first", "later": "later", "cpu": "later, CPU", "per_name": "later, per name"}
 
-# For each figure of a peer, the largest share of it that the function may take; infinity is no
-# bound.
+# For each figure of a peer, the largest share of it that the function may take. Infinity means no
+# limit.
 PEERS: Mapping[Side, Mapping[str, float]] = {
     Side("tutorial"): {"first": 0.30, "later": 0.14, "cpu": math.inf},
     SLOW: {"later": 1 / 30},
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument(
         "--small",
         action="store_true",
-        help="fetch only ten names in each row, to see whether it works",
+        help="fetch only ten names in each row, to see whether the benchmark works",
     )
     options = parser.parse_args()
     pairs = options.pairs
@@ -80,7 +80,8 @@ def main() -> None:
     import_pairs = max(pairs, IMPORT_PAIRS)
     if options.small:
         print(
-            "Every range is cut to 1-10, to see whether the bench works: the figures mean nothing"
+            "Every range is cut to 1-10, to see whether the benchmark works; the figures mean "
+            "nothing"
         )
         small_range = "1-10"
         import_pairs = pairs
@@ -106,7 +107,13 @@ def _measured(environment: Mapping[str, str], small_range: str | None, side: Sid
 
 def _peers(measure: Measure, pairs: int) -> Iterator[Cells]:
     yield from _head(
-        "the function's share of", "range", "call", "median", "spread", "at most", "measured"
+        "the function's time, divided by that of",
+        "range",
+        "call",
+        "median",
+        "spread",
+        "at most",
+        "measured",
     )
     for peer, figures in PEERS.items():
         mine = Side("gather", peer.range, peer.share)
@@ -166,7 +173,11 @@ def _cold_start(pairs: int) -> Iterator[Cells]:
 
 def _cost(measure: Measure, times: int) -> Iterator[Cells]:
     yield from _head(
-        "memory", "of a core", "billed: first call", "later calls", "USD per million later calls"
+        "memory",
+        "share of a core",
+        "billed: first call",
+        "later calls",
+        "USD per million later calls",
     )
     for memory in MEMORIES:
         share = min(1.0, memory / MEMORY_OF_A_CORE)  # Python cannot use a second core

@@ -39,8 +39,8 @@ class Side(NamedTuple):
 class Run(NamedTuple):
     """What one side took: times in seconds, and peak memory in MB.
 
-    `init` is the time of its imports, and `first` that of the first call.
-    `later`, `cpu` and `per_name` are medians of the later calls, or of the only one.
+    `init` is how long its imports took, and `first` how long its first call took.
+    `later`, `cpu` and `per_name` are medians of the later calls, or of the only call.
     """
 
     init: float
@@ -52,10 +52,10 @@ class Run(NamedTuple):
 
 
 @contextmanager
-def held(share: float) -> Iterator[list[str]]:
+def limited_to(share: float) -> Iterator[list[str]]:
     """Yield the arguments that limit the command after them to a share of a core.
 
-    Raise OSError if the system does not permit it.
+    Raise OSError if the system does not permit that.
     """
     if share >= 1:
         yield []
@@ -79,7 +79,7 @@ def held(share: float) -> Iterator[list[str]]:
 def run(environment: Mapping[str, str], side: Side) -> Run:
     program = [sys.executable, "-m", "tests.tools.bench.programs"]
     arguments = [side.program, side.range, str(side.calls)]
-    with held(side.share) as prefix:
+    with limited_to(side.share) as prefix:
         done = subprocess.run(
             [*prefix, "taskset", "--cpu-list", str(CORE), *program, *arguments],
             env={

@@ -2,8 +2,8 @@
 
 `python -m tests.tools.bench.programs NAME RANGE CALLS` prints the times of one as JSON.
 
-Every program except curl and h2load returns the names of a range. These two fetch the same bodies
-but decode none.
+Every program except curl and h2load returns the names of a range. Those two fetch the same bodies
+but decode nothing.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ def aiohttp() -> Program:
 
 
 def limit() -> Program:
-    """Make the limit in Python, by hand: pyreqwest, libdeflate and msgspec, on one connection."""
+    """Make the limit in Python: pyreqwest, libdeflate and msgspec, called by hand."""
     import msgspec
     from deflate import gzip_decompress
     from pyreqwest.client import ClientBuilder

@@ -1,4 +1,4 @@
-"""A real web server with PokeAPI's bodies: nginx over TLS, behind a network's round trip."""
+"""A real web server with PokeAPI's bodies: nginx over TLS, with the round trip of a network."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.tools.pokeapi.bodies import list_entry, made, pokemon, recorded
+from tests.tools.pokeapi.bodies import generated, list_entry, pokemon, recorded
 
 ROUND_TRIP = 0.030  # seconds
 CONFIGURATION = """
@@ -71,7 +71,7 @@ def nginx(bodies: Path | None, core: int) -> Iterator[dict[str, str]]:
 
 
 def _write_site(www: Path, bodies: Path | None) -> None:
-    body = recorded(bodies) if bodies else made
+    body = recorded(bodies) if bodies else generated
     folder = www / "api" / "v2" / "pokemon"
     folder.mkdir(parents=True)
     for one in pokemon().values():

@@ -73,23 +73,23 @@ async def broken_gzip(_: web.Request) -> web.Response:
 
 
 async def short_gzip(_: web.Request) -> web.Response:
-    """End the gzip stream early, in a complete response."""
+    """Send a complete response whose gzip stream breaks off."""
     body = gzip.compress(b'{"name": "missingno"}')[:-9]
     return web.Response(body=body, headers={"Content-Encoding": "gzip"})
 
 
-def large(size: int, said: int | None = None) -> Answer:
+def large(size: int, claimed_size: int | None = None) -> Answer:
     """Make an answer with a body that is small only while it is compressed.
 
-    The last bytes of gzip hold the decompressed size. If `said` is given, they hold that instead.
+    The last four bytes of a gzip stream are its decompressed size. `claimed_size` replaces them.
     """
 
     @cache
     def compressed() -> bytes:
         body = gzip.compress(b" " * size, compresslevel=1)
-        if said is None:
+        if claimed_size is None:
             return body
-        return body[:-4] + said.to_bytes(4, "little")
+        return body[:-4] + claimed_size.to_bytes(4, "little")
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=compressed(), headers={"Content-Encoding": "gzip"})
@@ -117,7 +117,7 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def truncated(request: web.Request) -> web.StreamResponse:
-    """Break off after a first part, large enough for the transport to have sent some of it."""
+    """Break off after a first part, which is so large that some of it has been sent by then."""
     response = await _begin(request)
     _abort(request)
     return response

@@ -1,4 +1,4 @@
-"""The bodies: recorded ones from a folder, or made ones with the real fields, names and sizes."""
+"""Bodies: recorded ones from a folder, or generated ones with the real fields, names and sizes."""
 
 import csv
 import gzip
@@ -15,7 +15,7 @@ NAMES_FILE = Path(__file__).with_name("names.csv")
 
 
 class Pokemon(NamedTuple):
-    """A line of the names file. `size` is that of the live body, uncompressed, in bytes."""
+    """A line of the names file. `size` is the size of the live body, uncompressed, in bytes."""
 
     number: int
     name: str
@@ -44,8 +44,8 @@ def recorded(folder: Path) -> Callable[[Pokemon], bytes]:
 
 
 @cache
-def made(one: Pokemon) -> bytes:
-    """Make a compressed body. Decompressed, its size is right to within one move."""
+def generated(one: Pokemon) -> bytes:
+    """Return a compressed body. Its uncompressed size is right to within one move."""
     body = _text(_body(one))
     count = max(0, one.size - len(body)) // len(_move(1))
     moves = ",".join(map(_move, range(count)))
@@ -54,7 +54,7 @@ def made(one: Pokemon) -> bytes:
 
 
 def _body(one: Pokemon) -> dict[str, Any]:
-    """Make the fields, in the live service's order.
+    """Return the fields of a body, in the live service's order.
 
     The name comes after the moves, which are nearly all of a body.
     """

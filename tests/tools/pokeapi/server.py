@@ -18,7 +18,7 @@ from yarl import URL
 from tests.tools.connections import abort_all, stop_accepting
 from tests.tools.pokeapi import answers
 from tests.tools.pokeapi.answers import Answer
-from tests.tools.pokeapi.bodies import API, list_entry, made, pokemon, recorded
+from tests.tools.pokeapi.bodies import API, generated, list_entry, pokemon, recorded
 from tests.tools.pokeapi.faults import Faults
 from tests.tools.pokeapi.weather import Weather
 
@@ -33,10 +33,10 @@ ERROR_HEADERS = {"Cache-Control": "public, max-age=432000"}
 class PokeAPI:
     """The service. A test may read and set its attributes while it runs.
 
-    `answers` replace the service's own answers for some numbers, or for the LIST.
+    `answers` replace the service's own answers to some numbers, or to the LIST.
     `faults` hit some requests at random; the `weather` lasts.
     `delay` is the time before each answer, in seconds.
-    `connections` are those open now.
+    `connections` are the open ones.
     `agents` are the User-Agents of all clients so far.
     """
 
@@ -62,7 +62,7 @@ class PokeAPI:
         self.runner = web.AppRunner(
             self._application(), access_log=None, keepalive_timeout=600, shutdown_timeout=0.1
         )
-        self._body = recorded(bodies) if bodies else made
+        self._body = recorded(bodies) if bodies else generated
         self._numbers = {one.name: one.number for one in self.pokemon.values()}
 
     @property
@@ -180,10 +180,10 @@ class PokeAPI:
 def bound(host: str, port: int) -> socket.socket:
     """Return a bound socket that does not listen yet.
 
-    Until it does, connections are refused, and the system gives its port to no other program.
+    Until it does, connections are refused, but no other program can get its port.
 
     Raises:
-        OSError, UnicodeError: The address is not this machine's, or it is taken.
+        OSError, UnicodeError: The address is not one of this machine, or the port is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
@@ -212,7 +212,7 @@ def serving(
 ) -> Iterator[int]:
     """Serve from a separate thread until the block ends, and yield the port.
 
-    Without a socket, it is a free port of the loopback interface.
+    Without a socket, serve on a free port of the loopback interface.
     """
     running = _run(service, listening or bound("127.0.0.1", 0), ssl_context)
     with start_blocking_portal() as thread, thread.wrap_async_context_manager(running) as port:

@@ -31,14 +31,14 @@ WEATHER: Mapping[str, str] = {
 BURST = 10
 LATER_NUMBERS = 30  # `later` delays the multiples of this number
 
-# What all requests get for some seconds, from the first one on.
+# How all requests are answered for some seconds, beginning with the first one.
 FOR_SECONDS: Mapping[str, Answer] = {
     "outage": answers.status(503),
     "stuck": answers.hang,
     "garbled": answers.page,
     "missing": answers.status(404),
 }
-# What the multiples of the condition's number always get.
+# How the multiples of the condition's number are always answered.
 FOR_NUMBERS: Mapping[str, Answer] = {
     "hopeless": answers.status(500),
     "silent": answers.hang,
@@ -62,9 +62,9 @@ class Weather:
         self._tokens = float(BURST)
 
     def next(self, path: str) -> Answer | None:
-        """Return the weather's answer to a request, or None.
+        """Return the weather's answer to a request, or None if it lets the request through.
 
-        The path comes without its query.
+        The path has no query.
         """
         now = monotonic()
         self._requests += 1
