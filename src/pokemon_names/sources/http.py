@@ -16,7 +16,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, unquote_plus
@@ -56,41 +56,20 @@ _TRACE_ID = re.compile(r"Root=[0-9a-f-]{35}")
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request, whatever the shape of its event."""
+    """One HTTP request, whatever the shape of its event.
+
+    `route` is the path as segments, without the stage or base path, and empty for the root.
+    `url_path` is the path in the caller's URL.
+    """
 
     method: str
-    path: str
+    route: list[str]
+    url_path: str
     query: dict[str, str]
     headers: dict[str, str]
-    context: dict[str, Any]
+    correlation_id: str | None
+    max_reply_bytes: int
     takes_multi_value_headers: bool
-
-    @property
-    def route(self) -> list[str]:
-        """The path as segments, without the stage or base path; empty for the root.
-
-        The segments start with the first one that is in _ROUTES. The root is `/`, the stage's path
-        or, with a custom domain, a base path that ends with a slash. For an unknown path, these are
-        all of its segments.
-        """
-        path = unquote(self.path)
-        segments = path.strip("/").split("/")
-        for index, segment in enumerate(segments):
-            if segment in _ROUTES:
-                return segments[index:]
-        context = _texts(self.context)
-        stage = context.get("stage", "")
-        if path in {"", "/", f"/{stage}", f"/{stage}/"}:
-            return []
-        has_custom_domain = context.get("domainPrefix") != context.get("apiId")
-        if has_custom_domain and path.endswith("/"):
-            return []
-        return segments
-
-    @property
-    def url_path(self) -> str:
-        """The path in the caller's URL. Unlike `path`, it includes the stage of a REST API."""
-        return _texts(self.context).get("path", self.path)
 
     @property
     def accept(self) -> str:
@@ -101,15 +80,6 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     def is_race(self) -> bool:
         """Whether the request is for a race."""
         return self.route in (["race"], ["race.svg"])
-
-    @property
-    def correlation_id(self) -> str | None:
-        """The request id, or for an ALB the root of X-Amzn-Trace-Id, without any other text."""
-        request_id = _texts(self.context).get("requestId")
-        if request_id:
-            return request_id
-        trace_id = _TRACE_ID.search(self.headers.get("x-amzn-trace-id", ""))
-        return trace_id[0] if trace_id else None
 
 
 def read(event: Event, settings: Settings) -> Invocation | None:
@@ -209,16 +179,15 @@ def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
 
 def _reply(request: HttpRequest, outcomes: Sequence[Outcome]) -> Reply:
     """Return the response in the shape that the caller expects."""
-    response = _respond(request, outcomes)
-    multi_value_headers = request.takes_multi_value_headers
+    to_reply = partial(responses.to_reply, multi_value_headers=request.takes_multi_value_headers)
+    reply = to_reply(_respond(request, outcomes))
     try:
-        max_bytes = _MAX_ALB_BYTES if "elb" in request.context else MAX_REPLY_BYTES
-        check_size(responses.to_reply(response, multi_value_headers=multi_value_headers), max_bytes)
+        check_size(reply, request.max_reply_bytes)
     except InvalidRequest as error:
-        response = responses.bad_request(error)
+        reply = to_reply(responses.bad_request(error))
     if request.method == "HEAD":
-        response = msgspec.structs.replace(response, body="")
-    return responses.to_reply(response, multi_value_headers=multi_value_headers)
+        reply["body"] = ""
+    return reply
 
 
 def _respond(request: HttpRequest, outcomes: Sequence[Outcome]) -> Response:
@@ -246,89 +215,85 @@ def _refuse(request: HttpRequest, error: InvalidRequest) -> Response:
 
 
 def _to_request(event: Event) -> HttpRequest | None:
-    """Return the HTTP request in an event, or None if there is none."""
+    """Return the HTTP request in an event, or None if there is none.
+
+    HTTP APIs and Function URLs send payload format 2.0, REST APIs format 1.0. An ALB's event is
+    like a REST API's, except that the query is still URL-encoded. An ALB that sends multi-value
+    headers accepts only such headers in the reply.
+    """
     context = event["requestContext"]
     if not isinstance(context, dict) or event.get("type") == "REQUEST":  # for an authorizer
         return None
+    query = _joined(event, "queryStringParameters", "multiValueQueryStringParameters")
+    is_from_alb = "elb" in context
     if "http" in context:
-        return _from_http_api(event, context)
-    if "elb" in context:
-        return _from_alb(event, context)
-    if "httpMethod" in event:
-        return _from_rest_api(event, context)
-    return None
-
-
-def _from_http_api(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read payload format 2.0, which HTTP APIs and Function URLs send."""
-    fields = _texts(event)
-    http_fields = _texts(context["http"])
-    return HttpRequest(
-        method=http_fields.get("method", ""),
-        path=fields.get("rawPath", ""),
-        query=_query(event),
-        headers=_headers(event),
-        context=context,
-        takes_multi_value_headers=False,
-    )
-
-
-def _from_rest_api(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read payload format 1.0, which REST APIs send."""
-    fields = _texts(event)
-    return HttpRequest(
-        method=fields.get("httpMethod", ""),
-        path=fields.get("path", ""),
-        query=_query(event),
-        headers=_headers(event),
-        context=context,
-        takes_multi_value_headers=False,
-    )
-
-
-def _from_alb(event: Event, context: dict[str, Any]) -> HttpRequest:
-    """Read an ALB's event. It is like a REST API's, except that the query is still URL-encoded.
-
-    An ALB that sends multi-value headers accepts only such headers in the reply.
-    """
-    request = _from_rest_api(event, context)
-    query = {}
-    for name, value in request.query.items():
-        query[unquote_plus(name)] = unquote_plus(value)
-    return msgspec.structs.replace(
-        request,
-        query=query,
-        takes_multi_value_headers="multiValueHeaders" in event,
-    )
-
-
-def _query(event: Event) -> dict[str, str]:
-    return _joined(event, "queryStringParameters", "multiValueQueryStringParameters")
-
-
-def _headers(event: Event) -> dict[str, str]:
+        method, path = _text(context["http"], "method"), _text(event, "rawPath")
+    elif is_from_alb or "httpMethod" in event:
+        method, path = _text(event, "httpMethod"), _text(event, "path")
+    else:
+        return None
+    if is_from_alb:
+        query = {unquote_plus(name): unquote_plus(value) for name, value in query.items()}
     headers = _joined(event, "headers", "multiValueHeaders")
-    return {name.lower(): value for name, value in headers.items()}
+    headers = {name.lower(): value for name, value in headers.items()}
+    return HttpRequest(
+        method=method,
+        route=_route(unquote(path), context),
+        url_path=_text(context, "path") or path,  # unlike the path, it includes a REST API's stage
+        query=query,
+        headers=headers,
+        correlation_id=_correlation_id(context, headers),
+        max_reply_bytes=_MAX_ALB_BYTES if is_from_alb else MAX_REPLY_BYTES,
+        takes_multi_value_headers=is_from_alb and "multiValueHeaders" in event,
+    )
+
+
+def _route(path: str, context: Mapping[str, Any]) -> list[str]:
+    """Return the segments of the path, from the first one that is in _ROUTES.
+
+    The root has none: it is `/`, the stage's path or, with a custom domain, a base path that ends
+    with a slash. An unknown path has all of its segments.
+    """
+    segments = path.strip("/").split("/")
+    for index, segment in enumerate(segments):
+        if segment in _ROUTES:
+            return segments[index:]
+    stage = _text(context, "stage")
+    if path in {"", "/", f"/{stage}", f"/{stage}/"}:
+        return []
+    has_custom_domain = _text(context, "domainPrefix") != _text(context, "apiId")
+    if has_custom_domain and path.endswith("/"):
+        return []
+    return segments
+
+
+def _correlation_id(context: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
+    """Return the request id, or for an ALB the root of X-Amzn-Trace-Id, without any other text."""
+    request_id = _text(context, "requestId")
+    if request_id:
+        return request_id
+    trace_id = _TRACE_ID.search(headers.get("x-amzn-trace-id", ""))
+    return trace_id[0] if trace_id else None
 
 
 def _joined(event: Event, name: str, multi_value_name: str) -> dict[str, str]:
     """Return each name's value. Repeated values are joined with commas, as in format 2.0."""
-    joined = _texts(event.get(name))
-    multi_values = event.get(multi_value_name)
-    if isinstance(multi_values, dict):
-        for key, values in multi_values.items():
-            if isinstance(values, list):
-                texts = [escape_surrogates(value) for value in values if isinstance(value, str)]
-                joined[escape_surrogates(key)] = ",".join(texts)
+    joined = {}
+    for key, value in _items(event.get(name)):
+        if isinstance(value, str):
+            joined[escape_surrogates(key)] = escape_surrogates(value)
+    for key, values in _items(event.get(multi_value_name)):
+        if isinstance(values, list):
+            texts = [escape_surrogates(value) for value in values if isinstance(value, str)]
+            joined[escape_surrogates(key)] = ",".join(texts)
     return joined
 
 
-def _texts(fields: Any) -> dict[str, str]:
-    """Return the fields that are text. AWS sends no others, but a direct call may hold anything."""
-    if not isinstance(fields, dict):
-        return {}
-    texts = {}
-    for name, value in fields.items():
-        if isinstance(value, str):
-            texts[escape_surrogates(name)] = escape_surrogates(value)
-    return texts
+def _items(fields: Any) -> Iterable[tuple[str, Any]]:
+    return fields.items() if isinstance(fields, dict) else ()
+
+
+def _text(fields: Any, name: str) -> str:
+    """Return a field if it is text, or else "". A direct call may hold anything."""
+    value = fields.get(name) if isinstance(fields, dict) else None
+    return escape_surrogates(value) if isinstance(value, str) else ""
