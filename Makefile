@@ -9,7 +9,7 @@ override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(o
 
 # The variables of each target, with examples; all targets take the last two.
 override targets := run race serve pokeapi test fuzz test-browser test-sam mutants bench soak \
-	simulate build deploy lock
+	simulate build deploy smoke lock
 override for-service := DELAY=0.05 FAULTS=reset=0.3 SEED=7 WEATHER=outage=2
 override for-function := LIVE=1 LOGS=1 $(for-service)
 override for-run := STRATEGY=index RANGE=1-3 EVENT=events/direct-one.json $(for-function)
@@ -26,6 +26,7 @@ override for-soak := MINUTES=10 SEED=7 TO=soak.svg
 override for-simulate := SEED=7
 override for-build := CONFIG=prod PARAMETERS=RateLimit=5
 override for-deploy := $(for-build)
+override for-smoke := CONFIG=prod
 override for-lock := UPGRADE=--upgrade
 override for-all := PYTHON=python3.14 VENV=.venv
 
@@ -75,10 +76,11 @@ unexport PYTHONDONTWRITEBYTECODE
 # PYTEST_ADDOPTS as a shell would, quotes included, but runs nothing in it.
 pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
 	PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $(1) $$ARGS" $(bin)/python -m pytest
-compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 \
-	--no-annotate --no-strip-extras --custom-compile-command 'make lock' $$UPGRADE
+compile = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-strip-extras --custom-compile-command 'make lock' $$UPGRADE
 
-.PHONY: $(targets) help check format docs audit clean docker-runs chromium-runs bench-tools
+.PHONY: $(targets) help check format docs audit clean docker-runs chromium-runs bench-tools \
+	configuration-exists
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -135,28 +137,26 @@ docker-runs:
 chromium-runs: $(VENV)/test
 	@$(bin)/python -m tests.chromium
 
-check: $(VENV)/test  ## check lint, format, types, imports between packages, template, workflow
+check: $(VENV)/test  ## check lint, format, types, imports between packages, templates, workflows
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	PYTHONPATH=src $(bin)/lint-imports --no-cache --no-logo
-	$(bin)/cfn-lint template.yaml
+	$(bin)/cfn-lint template.yaml .github/deploy-role.yaml
 	$(bin)/actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
+	$(bin)/zizmor --offline --quiet .github
 
 format: $(VENV)/test  ## fix what ruff can fix
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
 # Lambda cannot store bytecode, so it would compile the package at every cold start.
-build:  ## run `sam build`, and compile the package to bytecode
+build: configuration-exists  ## run `sam build`, and compile the package to bytecode
 	@python3.14 -c '' 2>/dev/null || { \
 		echo 'Python 3.14 is needed, as the program python3.14, because the function runs on it' >&2; \
 		exit 1; }
 	@sam --version >/dev/null 2>&1 || { \
 		echo 'The AWS SAM CLI is needed, as the program sam: pipx install aws-sam-cli' >&2; exit 1; }
-	@grep -qxF "[$$CONFIG.global.parameters]" samconfig.toml || { \
-		printf 'CONFIG: got %s, allowed: default, prod, or another one in samconfig.toml\n' \
-			"$$CONFIG" >&2; exit 1; }
 	sam build $(sam)
 	python3.14 -m compileall -q --invalidation-mode unchecked-hash .aws-sam/build/PokemonNames
 
@@ -164,6 +164,14 @@ build:  ## run `sam build`, and compile the package to bytecode
 # confirmation.
 deploy: build  ## run `make build`, then `sam deploy` with the same configuration
 	sam deploy $(sam) $(if $(call on,CI),--no-confirm-changeset)
+
+smoke: configuration-exists $(VENV)/sam  ## use the stack as its callers do, and check the replies
+	@$(VENV)/sam-cli/bin/python -m tests.tools.smoke --config="$$CONFIG"
+
+configuration-exists:
+	@grep -qxF "[$$CONFIG.global.parameters]" samconfig.toml || { \
+		printf 'CONFIG: got %s, allowed: default, prod, or another one in samconfig.toml\n' \
+			"$$CONFIG" >&2; exit 1; }
 
 # Parameters on SAM's command line replace all those in samconfig.toml, so these are passed as well.
 # Without them, a deployment could ship a package built for another architecture.
@@ -200,20 +208,19 @@ bench-tools:
 			>&2; \
 		exit 1; }; done
 
-audit: | $(bin)/pip  ## check the dependencies and the template for vulnerabilities; needs the network
-	"$$PYTHON" -m venv $(VENV)/audit
-	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check checkov pip-audit
-	$(VENV)/audit/bin/checkov --config-file .checkov.yaml
-	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
+audit: $(VENV)/audit  ## check dependencies and templates for vulnerabilities; needs the network
+	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
+	$(VENV)/checkov/bin/pip-audit --disable-pip --require-hashes --requirement src/requirements.txt
 
-lock: $(VENV)/test  ## pin the dependencies of pyproject.toml; UPGRADE=--upgrade takes the newest
-	$(bin)/pip install --quiet uv
-	$(compile) --generate-hashes pyproject.toml --output-file src/requirements.txt
-	$(compile) --generate-hashes --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
-	$(compile) --generate-hashes pyproject.toml --group test --output-file tests/requirements.txt
+lock: $(VENV)/lock  ## pin the dependencies of pyproject.toml; UPGRADE=--upgrade takes the newest
+	$(compile) pyproject.toml --output-file src/requirements.txt
+	$(compile) --group pokeapi --output-file tests/tools/pokeapi/requirements.txt
+	$(compile) pyproject.toml --group test --output-file tests/requirements.txt
 	$(compile) --group sam --output-file tests/requirements-sam.txt
 	$(compile) --constraint tests/requirements.txt pyproject.toml --group mutants \
 		--output-file tests/requirements-mutants.txt
+	$(compile) --group audit --output-file tests/requirements-audit.txt
+	$(compile) --group lock --output-file tests/requirements-lock.txt
 
 clean:  ## remove everything that the other targets made
 	rm -rf -- $(VENV) mutants .aws-sam .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -227,19 +234,25 @@ $(VENV)/run $(VENV)/test: | $(bin)/pip
 	@$(call install,$(bin)/pip,--only-binary :all:)
 	@touch $@
 
-# SAM and mutmut each have their own environment, because each pins many packages. Their packages
-# may be compiled: SAM's watchdog has no wheel for Python 3.14 on macOS.
+# Each has its own environment, because each pins many packages. Packages may be compiled there: SAM's
+# watchdog has no wheel for Python 3.14 on macOS. On Linux, all packages have wheels.
 $(VENV)/sam: own = sam-cli
 $(VENV)/sam: tests/requirements-sam.txt
 $(VENV)/mutants: own = mutmut
 $(VENV)/mutants: tests/requirements-mutants.txt
-$(VENV)/sam $(VENV)/mutants: | $(bin)/pip
+$(VENV)/audit: own = checkov
+$(VENV)/audit: tests/requirements-audit.txt
+$(VENV)/lock: own = uv
+$(VENV)/lock: tests/requirements-lock.txt
+$(VENV)/sam $(VENV)/mutants $(VENV)/audit $(VENV)/lock: | $(bin)/pip
 	@echo 'Installing $(own) into $(VENV)/$(own), once …' >&2
 	@"$$PYTHON" -m venv --clear $(VENV)/$(own)
 	@$(call install,$(VENV)/$(own)/bin/pip)
 	@touch $@
 
-install = $(1) install $(2) --retries 2 --disable-pip-version-check \
+# The files list all packages, so pip resolves nothing. With hashes, it could not resolve the extras
+# among SAM's packages.
+install = $(1) install $(2) --require-hashes --no-deps --retries 2 --disable-pip-version-check \
 	$(foreach file,$^,--requirement $(file)) >$(VENV)/pip.log 2>&1 || { \
 	echo 'Installation failed; see $(VENV)/pip.log. It needs PyPI, Python 3.11 to 3.14, and' \
 		'Linux on x86-64 or arm64, or macOS on arm64; after changing PYTHON, run make clean' >&2; exit 1; }

@@ -104,7 +104,8 @@ def test_a_program_that_does_not_run_is_missing(programs: Path) -> None:
     "given",
     ["pord", "", ".*", "version", "it's", '"', "$(shell x)", "$$(x)", "`x`", "prod;x", "%s"],
 )
-def test_a_mistyped_configuration_is_refused(programs: Path, given: str) -> None:
+@pytest.mark.parametrize("target", ["deploy", "smoke"])
+def test_a_mistyped_configuration_is_refused(programs: Path, target: str, given: str) -> None:
     """SAM would silently use the default parameters."""
-    (line,) = make(programs, "deploy", f"CONFIG={given}", "PARAMETERS=RateLimit=5")
+    (line,) = make(programs, target, f"CONFIG={given}")
     assert line.startswith(f"CONFIG: got {given}, allowed: default, prod")

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from tests.tools.pokeapi.server import bound
 pytestmark = pytest.mark.sam
 
 SAM = os.environ.get("SAM", "sam")
+# This machine's, because Docker would have to emulate the other one.
+ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
 BODIES = os.environ.get("BODIES")
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 SUBNET = "{{(index .IPAM.Config 0).Subnet}}"
@@ -60,7 +63,8 @@ def built(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Build the function, and return the environment to run it in."""
     need("a running Docker", "docker", "info")
     need("Python 3.14, on which the function runs", "python3.14", "-c", "")
-    subprocess.run(["make", "build"], cwd=ROOT, env=environment, check=True)
+    build = ["make", "build", f"PARAMETERS=Architecture={ARCHITECTURE}"]
+    subprocess.run(build, cwd=ROOT, env=environment, check=True)
     return environment
 
 
@@ -80,7 +84,8 @@ def options(service: PokeAPI) -> Iterator[list[str]]:
         host = str(ipaddress.ip_network(subnet)[1])
     listening = bound("0.0.0.0", 0)  # noqa: S104  containers cannot reach the loopback
     with serving(service, listening) as port:
-        yield ["--parameter-overrides", f"PokeApiUrl=http://{host}:{port}/api/v2"]
+        parameters = f"Architecture={ARCHITECTURE} PokeApiUrl=http://{host}:{port}/api/v2"
+        yield ["--parameter-overrides", parameters]
 
 
 @contextmanager

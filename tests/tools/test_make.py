@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,10 +27,10 @@ def environment(tmp_path: Path) -> Path:
     Its programs print their arguments, one per line.
     """
     folder = tmp_path / "venv"
-    for part in ("bin", "mutmut/bin"):
+    for part in ("bin", "mutmut/bin", "sam-cli/bin", "uv/bin"):
         (folder / part).mkdir(parents=True)
         add_program(folder / part, "python", 'printf "%s\\n" "$@"')
-    for name in ("bin/pip", "run", "test", "mutants"):
+    for name in ("bin/pip", "run", "test", "mutants", "sam", "lock"):
         (folder / name).touch()
     return folder
 
@@ -134,6 +135,8 @@ SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
         ),
         ("simulate", [f"SEED={ODD}"], [f"--seed={ODD}"]),
         ("mutants", [f"MODULE={ODD}"], [f"--module={ODD}"]),
+        ("smoke", [], ["--config=default"]),
+        ("smoke", ["CONFIG=prod"], ["--config=prod"]),
     ],
 )
 def test_variables_become_options_of_the_program(
@@ -189,8 +192,7 @@ COMMANDS = ("$(shell {})", "$$({})", "$({})", "`{}`", "';{};'", '";{};"', ";{};"
 def test_no_variable_is_run_as_a_command(
     environment: Path, tmp_path: Path, target: str, command: str
 ) -> None:
-    for name in ("pip", "uv"):
-        add_program(environment / "bin", name, "exit 0")
+    add_program(environment / "uv" / "bin", "uv", "exit 0")
     marker = tmp_path / "marker"
     given = command.format(f"touch {marker}")
     variables = [f"{name}={given}" for name in variables_of(target) if name != "VENV"]
@@ -434,6 +436,29 @@ def test_an_installation_that_failed_is_repeated_the_next_time(environment: Path
     assert done.stderr.splitlines() == [installing]
     assert done.stdout.startswith("-m\ntests.tools.run\n")
     assert options_of(environment, "run")  # and nothing about the installation
+
+
+def lock_files() -> dict[str, str]:
+    """Return the files that `make lock` writes, and the groups of dependencies in them."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^\t\$\(compile\) (.*)$", makefile, re.MULTILINE)
+    return {command.split()[-1]: command for command in commands}
+
+
+def test_each_group_of_dependencies_is_pinned() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pinned = re.findall(r"--group (\w+)", " ".join(lock_files().values()))
+    assert sorted(pinned) == sorted(groups["dependency-groups"])
+
+
+def test_each_pinned_package_has_hashes() -> None:
+    for name in lock_files():
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        packages = [line for line in lines if not line.startswith(("#", " "))]
+        assert packages
+        assert all(re.fullmatch(r".+==.+ \\", package) for package in packages), name
+        hashes = [line for line in lines if line.startswith("    --hash=sha256:")]
+        assert len(hashes) + len(packages) + 2 == len(lines), name
 
 
 @pytest.mark.parametrize(
