@@ -54,7 +54,7 @@ def add_header(event: dict[str, Any], name: str, value: str) -> None:
 
 def links_in(reply: dict[str, Any]) -> list[str]:
     """Return the links to other pages."""
-    return re.findall('href="([^"#]+)"', reply["body"])
+    return re.findall('<a [^>]*href="([^"#]+)"', reply["body"])
 
 
 def get_json(handle: Handle, path: str, **query: str) -> Any:
@@ -301,6 +301,47 @@ def test_each_strategy_takes_as_many_numbers_as_the_deployment_allows(
     for numbers, status in ((count, 200), (count + 1, 400)):
         event = http_event(path, range=f"1-{numbers}", **query)
         assert app.handler(event, Context())["statusCode"] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/race", "Up to 1 numbers with sequential and sync, 3 with one of them, 4 with neither."),
+        ("/pokemon", "Up to 4 numbers, as in 1-151,10001-10010."),
+    ],
+)
+def test_the_page_says_how_many_numbers_the_deployment_allows(
+    load_app: LoadApp, path: str, hint: str
+) -> None:
+    app = load_app(MAX_SEQUENTIAL_NUMBERS="3", MAX_NUMBERS="4")
+    reply = app.handler(http_event(path, BROWSER, range="x"), Context())
+    assert f'<small id="hint">{hint}</small>' in reply["body"]
+
+
+def test_the_page_of_a_race_allows_no_more_numbers_than_the_other_strategies_take(
+    load_app: LoadApp,
+) -> None:
+    app = load_app(MAX_SEQUENTIAL_NUMBERS="3000", MAX_NUMBERS="5")
+    reply = app.handler(http_event("/race", BROWSER, range="x"), Context())
+    assert "Up to 5 numbers with sequential and sync, 5 with one of them" in reply["body"]
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/pokemon", "/pokemon"),
+        ("/prod/pokemon", "/prod/pokemon"),
+        ("/prod/pokemon/", "/prod/pokemon"),
+        ("/prod/pokemon/x", "/prod/pokemon"),
+        ("/pokemon/x/", "/pokemon"),
+    ],
+)
+def test_the_form_of_a_bad_request_for_names_keeps_the_stage(
+    warm: Handle, path: str, target: str
+) -> None:
+    reply = warm(http_event(path, BROWSER, range="x"))
+    (action,) = re.findall('<form action="([^"]+)"', reply["body"])
+    assert urljoin(path, action) == target
 
 
 @pytest.mark.parametrize(

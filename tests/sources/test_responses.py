@@ -124,17 +124,42 @@ def test_the_page_of_a_race_shows_what_is_wrong(
     [
         http_event("/docs", BROWSER),
         http_event("/race", BROWSER, method="POST"),
-        http_event("/pokemon", BROWSER, range="x"),
+        http_event("/pokemon/1026", BROWSER),
     ],
 )
-def test_other_paths_and_methods_have_no_page(warm: Handle, event: dict[str, Any]) -> None:
+def test_other_errors_have_no_page(warm: Handle, event: dict[str, Any]) -> None:
     assert header_of(warm(event), "Content-Type") == PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "message"),
+    [
+        ("/pokemon", {"range": "<script>"}, BAD_RANGE),
+        ("/pokemon", {"limit": "3"}, "limit: got &#x27;…&#x27;, allowed: only the fields range"),
+        ("/pokemon/x", {}, "number: got &#x27;x&#x27;, allowed: a number such as 151"),
+        ("/race.svg", {"range": "<script>"}, BAD_RANGE),
+    ],
+)
+def test_a_bad_request_is_a_page_for_browsers_and_a_problem_for_others(
+    warm: Handle, path: str, query: dict[str, str], message: str
+) -> None:
+    page = warm(http_event(path, BROWSER, **query))
+    assert page["statusCode"] == 400
+    assert header_of(page, "Content-Type") == HTML
+    assert header_of(page, "Content-Security-Policy").startswith("default-src 'none'; ")
+    assert header_of(page, "Cache-Control") == "no-store"
+    assert message in page["body"]
+    assert "<form" in page["body"]
+    for accept in ("", "*/*", AXIOS, "text/plain", "image/*,*/*;q=0.8"):
+        problem = warm(http_event(path, accept, **query))
+        assert problem["statusCode"] == 400
+        assert header_of(problem, "Content-Type") == PROBLEM
 
 
 def test_the_picture_of_a_race_is_a_document_with_its_own_policy(warm: Handle) -> None:
     reply = warm(http_event("/race.svg", range="1-3", strategies="gather,sync"))
     assert header_of(reply, "Content-Type") == SVG
-    assert reply["body"].count('class="lane"') == 2
+    assert reply["body"].count('class="code"') == 2
     (style,) = re.findall("<style>(.*?)</style>", reply["body"], re.DOTALL)
     digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src 'sha256-{digest}'" in header_of(reply, "Content-Security-Policy")
@@ -300,7 +325,7 @@ def test_without_names_the_status_depends_on_why_the_numbers_failed(
     reasons: list[Reason], status: int
 ) -> None:
     failed = report(*reasons)
-    raced = responses.race([failed], {}, "", "/race")
+    raced = responses.race([failed], {}, "")
     for response in (responses.names(failed, "", ""), raced):
         body = json.loads(response.body)
         assert response.content_type == PROBLEM
@@ -313,4 +338,4 @@ def test_without_names_the_status_depends_on_why_the_numbers_failed(
 def test_with_one_name_the_status_is_200() -> None:
     some = report("bad_status", None)
     assert responses.names(some, "", "").status == HTTPStatus.OK
-    assert responses.race([report("bad_status"), some], {}, "", "/race").status == HTTPStatus.OK
+    assert responses.race([report("bad_status"), some], {}, "").status == HTTPStatus.OK

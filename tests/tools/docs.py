@@ -14,11 +14,18 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pokemon_names.views import pages
+from pokemon_names.model import Attempt
+from pokemon_names.views import pages, svg
+from pokemon_names.views.waterfall import Lane
+from pokemon_names.views.words import ABOUT, CODE, MORAL
 from tests.tools import output
 
 DESCRIPTION = Path(pages.__file__).with_name("openapi.yaml")
 PAGE = Path(pages.__file__).with_name("documentation.html")
+
+# The picture: so few and so slow that each request is visible.
+NUMBERS = 6
+RESPONSE_MS = 500.0
 
 
 class Term(NamedTuple):
@@ -46,14 +53,36 @@ def made() -> str:
 
 
 def _introduction(description: str) -> Iterator[str]:
-    """Yield the description, with a link to the race after its first sentence."""
-    paragraphs = [" ".join(part.split()) for part in description.split("\n\n")]
-    sentence, _, paragraphs[0] = paragraphs[0].partition(". ")
-    yield f'<p class="lead">{_code(sentence)}.</p>\n'
-    yield f'<p class="start"><a class="button" href="{pages.ROOT}race">See the race</a>\n'
-    yield "<small>All at once, or one after another? It takes a few seconds.</small></p>\n"
+    """Yield the description, with a picture after its first paragraph."""
+    reason, *paragraphs = [" ".join(part.split()) for part in description.split("\n\n")]
+    sentence, _, reason = reason.partition(". ")
+    yield f'<p class="lead">{_code(sentence)}.</p>\n<p>{_code(reason)}</p>\n'
+    yield f'<figure id="why">\n{_picture()}\n<figcaption>\n<p class="moral">{MORAL}</p>\n'
+    yield '<p class="dim">In theory: each response takes half a second.</p>\n'
+    yield "</figcaption>\n</figure>\n"
+    yield f'<p class="start"><a class="button" href="{pages.ROOT}race">See a real race</a>\n'
+    yield "<small>All strategies fetch the same names. It takes a few seconds.</small></p>\n"
     for paragraph in paragraphs:
         yield f"<p>{_code(paragraph)}</p>\n"
+
+
+def _picture() -> str:
+    """Return the requests of two strategies, calculated, not measured."""
+    at_once = [_attempt(number, 0.0) for number in range(1, NUMBERS + 1)]
+    in_turn = [_attempt(number, (number - 1) * RESPONSE_MS) for number in range(1, NUMBERS + 1)]
+    lanes = [_lane("gather", at_once), _lane("sequential", in_turn)]
+    return svg.inline(lanes, "Six requests, all at once and one after another", "why")
+
+
+def _attempt(number: int, start_ms: float) -> Attempt:
+    times = start_ms, start_ms, start_ms + 0.9 * RESPONSE_MS, start_ms + RESPONSE_MS
+    return Attempt(number, 1, True, *times, bytes=0)  # noqa: FBT003  its name is `ok`
+
+
+def _lane(strategy: str, attempts: list[Attempt]) -> Lane:
+    total_ms = attempts[-1].end_ms
+    title = f"{strategy}: {ABOUT[strategy]}"
+    return Lane(title, attempts, total_ms, f"{len(attempts)} names", CODE[strategy])
 
 
 def _contents(api: Mapping[str, Any], paths: Iterable[str]) -> Iterator[str]:
@@ -62,7 +91,9 @@ def _contents(api: Mapping[str, Any], paths: Iterable[str]) -> Iterator[str]:
         summary = _code(api["paths"][path]["get"]["summary"])
         yield f"<li>{_link_to(api, path)}<small>{summary}</small></li>\n"
     yield "</ul>\n</nav>\n"
-    yield "<p><code>$URL</code> is this page's address, without the trailing slash.</p>\n"
+    yield "<p>In the commands below, <code>$URL</code> is the address of this page, without the "
+    yield "slash at its end:</p>\n"
+    yield '<pre class="command"><code>URL=https://…</code></pre>\n'
 
 
 def _path(api: Mapping[str, Any], path: str, links: dict[Term, str]) -> Iterator[str]:

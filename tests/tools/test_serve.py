@@ -103,7 +103,7 @@ def test_the_form_of_the_page(site: httpx.Client) -> None:
     page = site.get(f"/race?{query}", headers={"Accept": "text/html"})
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Content-Security-Policy" in page.headers
-    assert page.text.count('<text class="lane"') == 2
+    assert page.text.count('class="code"') == 2
 
 
 @pytest.mark.parametrize(

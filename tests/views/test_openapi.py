@@ -163,6 +163,14 @@ def test_what_paths_share_is_described_once() -> None:
     assert 'See <a href="#getNames">GET /pokemon</a>' in page
 
 
+def test_the_page_shows_why_and_how_before_the_first_command() -> None:
+    page = docs.made()
+    landmarks = ["PokeAPI has a URL for each Pokémon", "<svg", "URL=https://…", '"$URL/']
+    places = [page.index(landmark) for landmark in landmarks]
+    assert places == sorted(places)
+    assert places[-1] < page.index("<h3>Parameters</h3>")
+
+
 @pytest.mark.parametrize("url_path", ["/", "/prod"])
 def test_links_within_the_page_stay_within_it(url_path: str) -> None:
     page = pages.documentation(url_path)
@@ -232,9 +240,11 @@ def test_exactly_the_statuses_in_the_code_are_described() -> None:
     [
         (200, None, {}),
         (200, None, {"accept": "text/plain"}),
+        (200, None, {"accept": "text/html"}),
         (200, None, {"authorization": "secret"}),
         (304, None, {"if-none-match": "*"}),
         (400, None, {"limit": "3"}),
+        (400, None, {"limit": "3", "accept": "text/html"}),
         (404, None, {"lacks": 1}),
         (405, None, {"method": "PUT"}),
         (502, FORBIDDEN, {}),

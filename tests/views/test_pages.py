@@ -4,6 +4,8 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
@@ -60,14 +62,23 @@ def without_style(page: str) -> str:
     return re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)
 
 
-def test_the_page_shows_totals_speed_ups_and_names() -> None:
+def test_the_page_shows_times_speed_ups_and_names() -> None:
     found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
     reports = [report("gather", *found), report("sync", *found, total_ms=2500)]
     tags = Tags(pages.race({}, "", reports))
     assert [item["value"] for item in tags.all("li")] == ["1", "2", "3"]
-    assert "3 names" in tags.text
-    assert "gatherall at once0.10 s25x3" in tags.text
-    assert "syncone by one, blocking2.5 s1.0x3" in tags.text
+    assert "gather: all at onceawait gather(*map(get, numbers))" in tags.text
+    assert "0.10 s3 names, 25 times as fast as sync" in tags.text
+    assert "sync: one by one, blockingfor n in numbers: get(n)" in tags.text
+    assert "2.5 s3 names" in tags.text
+
+
+def test_the_moral_is_the_caption_of_the_picture() -> None:
+    html = pages.race({}, "", [report("gather", Found(1, "mew"))])
+    moral = (
+        '<figcaption>\n<p class="moral">Only requests that are in flight together share the wait.'
+    )
+    assert moral in html
 
 
 def test_the_result_comes_first_and_in_previews_of_the_page() -> None:
@@ -83,7 +94,7 @@ def test_the_result_comes_first_and_in_previews_of_the_page() -> None:
     assert metas["description"]["content"] == description
     assert metas["og:description"]["content"] == description
     names = [name for name, _ in tags.tags]
-    assert names.index("h1") < names.index("figure") < names.index("form")
+    assert names.index("h1") < names.index("form") < names.index("figure") < names.index("ol")
 
 
 def test_a_strategy_that_is_cut_off_says_so_and_speed_ups_over_it_are_lower_bounds() -> None:
@@ -91,22 +102,24 @@ def test_a_strategy_that_is_cut_off_says_so_and_speed_ups_over_it_are_lower_boun
     late = [Failure(number, "deadline", None, 0, "ran out of time") for number in (2, 3)]
     reports = [report("gather", *found), report("sync", found[0], *late, total_ms=2500)]
     tags = Tags(pages.race({}, "", reports))
-    assert "gatherall at once0.10 s75xat least3" in tags.text
-    assert "syncone by one, blocking2.5 s1.0x1 of 3out of time" in tags.text
-    assert "2-3 with sync: deadlineran out of time" in tags.text
+    assert "0.10 s3 names, at least 75 times as fast as sync" in tags.text
+    assert "2.5 scut off after 1 of 3 names" in tags.text
+    assert "2-3: deadline with syncran out of time" in tags.text
 
 
-def test_a_strategy_without_names_has_no_speed_up() -> None:
-    found = [Found(1, "bulbasaur"), Found(2, "ivysaur"), Found(3, "venusaur")]
-    failures = [Failure(number, "timeout", None, 1, "no answer") for number in (1, 2, 3)]
-    tags = Tags(pages.race({}, "", [report("gather", *failures), report("sync", *found)]))
-    assert "gatherall at once100 msnone0 of 3" in tags.text
-
-
-def test_without_sync_there_is_no_speed_up_column() -> None:
-    tags = Tags(pages.race({}, "", [report("gather", Found(1, "mew"))]))
-    assert "StrategyTimeNames" in tags.text
-    assert "gatherall at once100 ms1" in tags.text
+def test_a_number_that_fails_alike_with_several_strategies_is_told_once() -> None:
+    found = [Found(1, "bulbasaur"), Found(2, "ivysaur")]
+    missing = Failure(1026, "not_found", 404, 1, "not in the list")
+    late = Failure(1027, "timeout", None, 1, "no answer")
+    reports = [
+        report("gather", *found, missing, late),
+        report("sequential", *found, missing, late),
+        report("sync", *found, missing, Found(1027, "mew")),
+    ]
+    tags = Tags(pages.race({}, "", reports))
+    assert tags.text.count("not in the list") == 1
+    assert "1026: not foundnot in the list" in tags.text
+    assert "1027: timeout with gather, sequentialno answer" in tags.text
 
 
 def test_numbers_that_failed_for_the_same_reason_are_grouped_up_to_a_limit() -> None:
@@ -114,8 +127,8 @@ def test_numbers_that_failed_for_the_same_reason_are_grouped_up_to_a_limit() -> 
     others = [Failure(number, "bad_body", 200, 1, f"byte {number}") for number in range(31, 61)]
     reports = [report("gather", *alike, *others)]
     tags = Tags(pages.race({}, "PokeAPI returned none of the names", reports))
-    assert f"1-30 with gather: bad status{HOSTILE}" in tags.text
-    assert "31 with gather: bad bodybyte 31" in tags.text
+    assert f"1-30: bad status{HOSTILE}" in tags.text
+    assert "31: bad bodybyte 31" in tags.text
     assert "and 11 more" in tags.text
 
 
@@ -143,7 +156,7 @@ def test_a_race_without_names_has_no_picture() -> None:
     tags = Tags(pages.race({}, "no Pokémon has any of these numbers", [report("gather", failure)]))
     assert not tags.all("svg")
     assert "No names" in tags.text
-    assert "1026 with gather: not foundNot Found" in tags.text
+    assert "1026: not foundNot Found" in tags.text
     assert not any(item.get("aria-invalid") for item in tags.all("input"))
 
 
@@ -169,10 +182,15 @@ def test_the_form_shows_the_query(
 def test_every_value_is_escaped() -> None:
     query = {"range": HOSTILE, "strategies": HOSTILE, HOSTILE: HOSTILE}
     results: list[Found | Failure] = [Found(1, HOSTILE), Failure(2, "timeout", None, 1, HOSTILE)]
-    for message in ("", HOSTILE):
-        tags = Tags(pages.race(query, message, [report("gather", *results)]))
+    reports = [report("gather", *results)]
+    for html in (
+        pages.race(query, "", reports, HOSTILE, HOSTILE),
+        pages.race(query, HOSTILE, reports, HOSTILE),
+        pages.bad_names_request(query, HOSTILE, HOSTILE, HOSTILE),
+    ):
+        tags = Tags(html)
         assert not tags.all("script")
-        assert tags.text.count(HOSTILE) == 2
+        assert tags.text.count(HOSTILE) >= 2
 
 
 def test_a_message_is_announced_and_linked_to_the_field() -> None:
@@ -180,7 +198,27 @@ def test_a_message_is_announced_and_linked_to_the_field() -> None:
     assert "range: got 'x'" in tags.text
     (alert,) = [attributes for _, attributes in tags.tags if attributes.get("role") == "alert"]
     text, *_ = tags.all("input")
-    assert text["aria-describedby"] == alert["id"]
+    assert text["aria-describedby"] == f"{alert['id']} hint"
+
+
+def test_the_hint_is_linked_to_the_field() -> None:
+    tags = Tags(pages.race({}, "", [], "", "Up to 75 numbers."))
+    (hint,) = [attributes for _, attributes in tags.tags if attributes.get("id") == "hint"]
+    text, *_ = tags.all("input")
+    assert text["aria-describedby"] == hint["id"]
+    assert "Up to 75 numbers." in tags.text
+
+
+@pytest.mark.parametrize("root", ["", "../"])
+def test_a_bad_request_for_names_can_be_corrected_in_a_form(root: str) -> None:
+    tags = Tags(pages.bad_names_request({"range": "abc"}, "range: got 'abc'", root, "Up to 9."))
+    assert "range: got 'abc'" in tags.text
+    assert "Up to 9." in tags.text
+    (text,) = tags.all("input")
+    assert text["value"] == "abc"
+    assert text["aria-invalid"] == "true"
+    assert tags.all("form") == [{"action": f"{root}pokemon"}]
+    assert tags.all("a") == [{"href": f"{root}./"}]
 
 
 def test_the_policy_allows_only_the_pages_own_style() -> None:
@@ -190,6 +228,7 @@ def test_the_policy_allows_only_the_pages_own_style() -> None:
     assert pages.HEADERS["Content-Security-Policy"].split("; ") == [
         "default-src 'none'",
         f"style-src 'sha256-{digest}'",
+        "img-src data:",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -197,7 +236,15 @@ def test_the_policy_allows_only_the_pages_own_style() -> None:
     assert pages.HEADERS["Referrer-Policy"] == "no-referrer"
     for tag, attributes in Tags(html).tags:
         assert not attributes.keys() & {"style", "src", "onclick", "onload"}
-        assert tag == "a" or "href" not in attributes
+        assert tag in {"a", "use", "link"} or "href" not in attributes
+
+
+def test_the_icon_is_in_the_page_so_browsers_request_none() -> None:
+    (icon,) = Tags(pages.documentation("/")).all("link")
+    assert icon["rel"] == "icon"
+    kind, _, picture = unquote(icon["href"] or "").partition(",")
+    assert kind == "data:image/svg+xml"
+    ET.fromstring(picture)  # noqa: S314  it is our own
 
 
 def test_in_a_file_the_links_and_the_form_point_to_a_server() -> None:

@@ -33,7 +33,7 @@ def staircase(count: int, step: float = 1.0) -> Lane:
         start = index * step
         end = start + step
         attempts.append(attempt(index + 1, start, start, start + step / 2, end))
-    return Lane("sequential", attempts, count * step, f"{count} requests")
+    return Lane("sequential", attempts, count * step, f"{count} names")
 
 
 @st.composite
@@ -48,18 +48,19 @@ lanes = st.lists(
     st.builds(Lane, st.just("gather"), st.lists(attempts()), TIMES), min_size=1, max_size=4
 )
 
-ONE = Lane("gather", [attempt(25, 0.0, 19.5, 39.0, 78.0)], 78.0, "1 request")
+ONE = Lane("gather", [attempt(25, 0.0, 19.5, 39.0, 78.0)], 78.0, "1 name", "get(25)")
 RETRIED = Lane(
     "gather",
     [attempt(7, 0.0, 0.0, None, 20.0), attempt(7, 20.0, 40.0, 60.0, 79.0, attempt=2)],
     79.0,
-    "2 requests, 1 retried",
+    "1 name, 1 retried",
+    "get(7)",
 )
 
 
 def test_a_row_shows_what_a_request_waited_for() -> None:
     assert text([ONE], width=43).splitlines() == [
-        "gather, 78 ms, 1 request",
+        "gather, 78 ms, 1 name",
         "25 ··········──────────███████████████████",
         "   0                        50 ms",
         "   · queued   ─ waiting for the response",
@@ -76,7 +77,7 @@ def test_the_same_in_ascii() -> None:
 
 def test_all_attempts_for_a_number_share_a_row() -> None:
     header, row, *_ = text([RETRIED], width=82).splitlines()
-    assert header == "gather, 79 ms, 2 requests, 1 retried"
+    assert header == "gather, 79 ms, 1 name, 1 retried"
     assert row == "7 " + "×" * 20 + "·" * 20 + "─" * 20 + "█" * 19  # noqa: RUF001
 
 
@@ -143,6 +144,12 @@ def test_a_lane_without_attempts() -> None:
 def test_an_axis_has_as_many_ticks_as_fit() -> None:
     assert ticks(60.0, 6) == [0, 10, 20, 30, 40, 50, 60]
     assert ticks(61.0, 6) == [0, 20, 40, 60]
+
+
+def test_the_number_of_names_goes_up_with_each_response_to_a_number() -> None:
+    list_of_all = attempt(None, 0.0, 0.0, 0.5, 1.0)
+    lane = Lane("gather", [*staircase(3).attempts, *RETRIED.attempts, list_of_all], 79.0)
+    assert [lane.names_by(ms) for ms in (0.0, 1.0, 2.5, 20.0, 79.0)] == [0, 1, 2, 3, 4]
 
 
 def test_a_failed_attempt_is_drawn_as_failed_from_its_start_even_if_the_response_began() -> None:

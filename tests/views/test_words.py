@@ -142,16 +142,22 @@ def test_without_sync_no_line_has_a_speed_up() -> None:
 @pytest.mark.parametrize(
     ("rival", "note"),
     [
-        (FAST, "0 requests, 32x sync"),
-        (report("gather", 7800, names=149, reason="bad_status"), "149 of 150 names, 0.99x sync"),
-        (report("gather", 7800, names=75), "cut off after 75 of 150 names, 0.50x sync"),
+        (FAST, "150 names, 32 times as fast as sync"),
+        (report("gather", 7801), "150 names, as fast as sync"),
+        (
+            report("gather", 7800, names=149, reason="bad_status"),
+            "149 of 150 names, 0.99 times as fast as sync",
+        ),
+        (report("gather", 7800, names=75), "cut off after 75 of 150 names"),
+        (report("gather", 7800, names=0, reason="timeout"), "0 of 150 names"),
     ],
 )
 def test_a_lane_says_what_its_strategy_does_and_how_it_did(rival: Report, note: str) -> None:
     gather, sync = lanes_of(standings([rival, SYNC]))
     assert gather.title == "gather: all at once"
     assert gather.note == note
-    assert sync.note == "0 requests"
+    assert gather.code == "await gather(*map(get, numbers))"
+    assert sync.note == "150 names"
 
 
 def test_a_lane_says_how_many_requests_were_retried() -> None:
@@ -159,7 +165,13 @@ def test_a_lane_says_how_many_requests_were_retried() -> None:
     fetched = Fetched([Found(1, "mew")], attempts, 10.0)
     request = make_request(range="1", strategy="gather")
     (lane,) = lanes_of(standings([Report(request, fetched)]))
-    assert lane.note == "3 requests, 2 retried"
+    assert lane.note == "1 name, 2 retried"
+
+
+def test_a_speed_up_over_a_strategy_that_was_cut_off_is_a_lower_bound() -> None:
+    gather, sync = lanes_of(standings([FAST, report("sync", 7800, names=75)]))
+    assert gather.note == "150 names, at least 65 times as fast as sync"
+    assert sync.note == "cut off after 75 of 150 names"
 
 
 def test_an_unknown_speed_up_is_an_empty_string() -> None:

@@ -18,6 +18,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -30,6 +31,7 @@ from pokemon_names.model import (
     Request,
     escape_surrogates,
 )
+from pokemon_names.ranges import EXAMPLE
 from pokemon_names.report import Outcome
 from pokemon_names.settings import Settings
 from pokemon_names.sources import responses
@@ -72,6 +74,12 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     takes_multi_value_headers: bool
 
     @property
+    def root(self) -> str:
+        """The relative URL of the API's root: empty, or as many `../` as the path is below it."""
+        depth = len(self.route) - 1 + self.url_path.endswith("/")
+        return "../" * depth
+
+    @property
     def accept(self) -> str:
         """The Accept header, empty if there is none."""
         return self.headers.get("accept", "")
@@ -96,7 +104,7 @@ def read(event: Event, settings: Settings) -> Invocation | None:
         jobs = [Job(error)]
     return Invocation(
         jobs=jobs,
-        reply=partial(_reply, request),
+        reply=partial(_reply, request, _hint(request, settings)),
         correlation_id=request.correlation_id,
         caller_timeout=CALLER_TIMEOUT,
         logs_reply=False,  # it is documentation
@@ -166,7 +174,7 @@ def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
     slow = [request for request in requests if request.strategy in _SLOW]
     if not slow:
         return
-    allowed_count = max(1, settings.max_sequential_numbers // len(slow))
+    allowed_count = _max_slow(settings, len(slow))
     count = len(slow[0].numbers)
     if count > allowed_count:
         strategies = " and ".join(request.strategy for request in slow)
@@ -177,41 +185,62 @@ def _check_slow(requests: Sequence[Request], settings: Settings) -> None:
         raise InvalidRequest("range", slow[0].range, allowed, f"{count:,} numbers")
 
 
-def _reply(request: HttpRequest, outcomes: Sequence[Outcome]) -> Reply:
+def _max_slow(settings: Settings, count: int) -> int:
+    """Return how many numbers that many slow strategies can fetch in time."""
+    return max(1, min(settings.max_sequential_numbers // count, settings.max_numbers))
+
+
+def _hint(request: HttpRequest, settings: Settings) -> str:
+    """Return how many numbers the form of a page takes."""
+    most = f"{settings.max_numbers:,}"
+    if not request.is_race:
+        return f"Up to {most} numbers, as in {EXAMPLE}."
+    both = f"{_max_slow(settings, len(_SLOW)):,}"
+    one = f"{_max_slow(settings, 1):,}"
+    strategies = " and ".join(_SLOW)
+    return f"Up to {both} numbers with {strategies}, {one} with one of them, {most} with neither."
+
+
+def _reply(request: HttpRequest, hint: str, outcomes: Sequence[Outcome]) -> Reply:
     """Return the response in the shape that the caller expects."""
     to_reply = partial(responses.to_reply, multi_value_headers=request.takes_multi_value_headers)
-    reply = to_reply(_respond(request, outcomes))
+    reply = to_reply(_respond(request, hint, outcomes))
     try:
         check_size(reply, request.max_reply_bytes)
     except InvalidRequest as error:
-        reply = to_reply(responses.bad_request(error))
+        reply = to_reply(_refuse(request, hint, error))
     if request.method == "HEAD":
         reply["body"] = ""
     return reply
 
 
-def _respond(request: HttpRequest, outcomes: Sequence[Outcome]) -> Response:
+def _respond(request: HttpRequest, hint: str, outcomes: Sequence[Outcome]) -> Response:
     match request.route, outcomes:
         case ["openapi.yaml"], []:
             return responses.description()
         case _, []:
             return responses.documentation(request.url_path)
         case _, [Outcome(error=InvalidRequest() as error)]:
-            return _refuse(request, error)
+            return _refuse(request, hint, error)
     reports = reports_of(outcomes)
     accept = request.accept
     match request.route:
         case ["race"]:
-            return responses.race(reports, request.query, accept, request.url_path)
+            return responses.race(reports, request.query, accept, request.root, hint)
         case ["race.svg"]:
             return responses.race_picture(reports)
     return responses.names(reports[0], accept, request.headers.get("if-none-match", ""))
 
 
-def _refuse(request: HttpRequest, error: InvalidRequest) -> Response:
-    if request.route == ["race"]:
-        return responses.bad_race_request(error, request.query, request.accept, request.url_path)
-    return responses.bad_request(error)
+def _refuse(request: HttpRequest, hint: str, error: InvalidRequest) -> Response:
+    """Return a problem or, for browsers, a page if its form can help."""
+    response = responses.bad_request(error)
+    content_type = responses.negotiate(request.accept, responses.RACE_TYPES)
+    if response.status != HTTPStatus.BAD_REQUEST or content_type != responses.HTML:
+        return response
+    return responses.bad_request_page(
+        error, request.query, request.root, hint, is_race=request.is_race
+    )
 
 
 def _to_request(event: Event) -> HttpRequest | None:

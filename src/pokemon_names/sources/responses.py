@@ -110,12 +110,25 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
     return Response(HTTPStatus.OK, content_type, body, headers, is_cacheable)
 
 
-def race(reports: Sequence[Report], query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a race. The links of the page are relative to `url_path`."""
+def race(
+    reports: Sequence[Report], query: Query, accept: str, root: str = "", hint: str = ""
+) -> Response:
+    """Return the response for a race.
+
+    Args:
+        reports: One for each strategy.
+        query: The caller's query, which the page repeats.
+        accept: The Accept header.
+        root: The relative URL of the API's root.
+        hint: The hint in the page's form.
+    """
     status = _status(reports)
     content_type = negotiate(accept, RACE_TYPES)
     if content_type == HTML:
-        return _race_page(status, query, _NO_NAMES.get(status, ""), reports, url_path)
+        from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
+
+        page = pages.race(query, _NO_NAMES.get(status, ""), reports, root, hint)
+        return Response(status, HTML, page, pages.HEADERS)
     if status in _NO_NAMES:
         return _problem(status, {"detail": _NO_NAMES[status], **race_report(reports)})
     if content_type == TEXT:
@@ -145,12 +158,17 @@ def bad_request(error: InvalidRequest) -> Response:
     return _problem(HTTPStatus.BAD_REQUEST, fields)
 
 
-def bad_race_request(error: InvalidRequest, query: Query, accept: str, url_path: str) -> Response:
-    """Return the response for a bad race request. Browsers get the page with its form."""
-    response = bad_request(error)
-    if response.status == HTTPStatus.BAD_REQUEST and negotiate(accept, RACE_TYPES) == HTML:
-        return _race_page(response.status, query, str(error), [], url_path)
-    return response
+def bad_request_page(
+    error: InvalidRequest, query: Query, root: str, hint: str, *, is_race: bool
+) -> Response:
+    """Return the page for a bad request: what is wrong, and the form to correct it."""
+    from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
+
+    if is_race:
+        page = pages.race(query, str(error), [], root, hint)
+    else:
+        page = pages.bad_names_request(query, str(error), root, hint)
+    return Response(HTTPStatus.BAD_REQUEST, HTML, page, pages.HEADERS)
 
 
 def description() -> Response:
@@ -208,17 +226,6 @@ def _problem(
     """Return an error response in the format of RFC 9457."""
     body = {"type": "about:blank", "title": status.phrase, "status": status, **fields}
     return Response(status, PROBLEM, _json(body), headers or {})
-
-
-def _race_page(
-    status: HTTPStatus, query: Query, message: str, reports: Sequence[Report], url_path: str
-) -> Response:
-    from pokemon_names.views import pages  # noqa: PLC0415  only browsers need it
-
-    root = ""
-    if url_path.endswith("/"):
-        root = "../"
-    return Response(status, HTML, pages.race(query, message, reports, root), pages.HEADERS)
 
 
 def _json(fields: Mapping[str, Any]) -> str:

@@ -4,8 +4,9 @@ A curtain opens over all lanes at the pace of the time axis, so each bar grows a
 progressed. The animation is SMIL, because CSS would need a separate style for each duration. But
 SMIL's clock may start when the page is requested, and running the race takes longer than playing
 it: the animation would be over before anyone sees it. So the picture fades in with a CSS animation,
-which starts when the picture is on the screen, and SMIL starts with that. With reduced motion there
-is no CSS animation, so the picture shows its final state.
+which starts when the picture is on the screen, and SMIL starts with that. It begins to fade from
+nearly its full opacity, so not even its first frame is empty. With reduced motion there is no CSS
+animation, so the picture shows its final state.
 """
 
 PICTURE = "picture"  # the id of the element that fades in
@@ -22,6 +23,13 @@ def curtain(name: str, left: float, width: float, duration_ms: float) -> str:
 def visibility(value: str, duration_ms: float) -> str:
     """Return an animation that shows or hides an element for the duration."""
     return f'<set attributeName="visibility" to="{value}" {_timing(duration_ms)}/>'
+
+
+def visible_between(start: float, end: float, duration_ms: float) -> str:
+    """Return an animation that shows a hidden element between two fractions of the duration."""
+    values = f'values="hidden;visible;hidden" keyTimes="0;{start:.4g};{end:.4g}"'
+    timing = f'calcMode="discrete" {_timing(duration_ms)}'
+    return f'<animate attributeName="visibility" {values} {timing}/>'
 
 
 def animate(attribute: str, start: str, end: str, duration_ms: float) -> str:

@@ -1,6 +1,5 @@
 """The waterfall as SVG; motion.py animates it."""
 
-import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -8,15 +7,16 @@ from pathlib import Path
 import msgspec
 
 from pokemon_names.views import motion, waterfall
-from pokemon_names.views.waterfall import PHASES, Bar, Lane, Row
-from pokemon_names.views.words import format_duration, one_line, plural, two_digits, unit_of
+from pokemon_names.views.waterfall import Bar, Lane, Row
+from pokemon_names.views.words import MORAL, format_duration, one_line, plural, two_digits, unit_of
 
 STYLE = Path(__file__).with_name("waterfall.css").read_text(encoding="utf-8")
 DOCUMENT_STYLE = (
     STYLE
     + """:root { max-width: 100%; height: auto; background: #fff }
-.headline { font-size: 28px; font-weight: 700 }
+.headline { font-size: 26px; font-weight: 700 }
 .details { font-size: 16px; font-weight: 600 }
+.moral { font-size: 14px; font-weight: 600 }
 .paper { fill: #fff }
 @media (prefers-color-scheme: dark) {
   :root { background: #0d1117 }
@@ -26,43 +26,38 @@ DOCUMENT_STYLE = (
 )
 
 _COLUMNS = 1000  # of a plot, however wide it is displayed
-_MAX_ROWS = 150  # of a single lane
 _MAX_TICKS = 6  # a phone has no space for more
 _SLIVER = 6  # a lane is magnified if the time axis is longer than the lane by this factor
+_LENS_COLUMNS = 600  # how far a sliver is magnified
+_MAX_COUNTS = 20  # how often the number of names changes while a lane runs
+_COUNT_MS = 100  # for how long each of these numbers is shown, at least
 
 # Positions and widths in percent of the picture's width.
-_LEFT = 9
-_WIDTH = 89
-_RIGHT = _LEFT + _WIDTH
-_INSET_LEFT = 28
-_INSET_WIDTH = _RIGHT - _INSET_LEFT
+_LEFT = 7
+_WIDTH = 93
+_LEGEND_PLACES = {"queued": 0, "waiting": 23, "downloading": 47, "failed": 80}
 
 # Heights in pixels.
-_LEGEND = 44
-_LEGEND_LINE = 18
-_HEADER = 44
-_GAP = 22
-_AXIS = 44
-_LABEL = 14
-_CAPTION = 16  # of an inset
-_ROWS = 700  # of a single lane; four lanes have a seventh each, so a screen shows them all
-_MIN_ROW = 4
-_MAX_ROW = 18
+_LEGEND = 22
+_HEADER = 40
+_GAP = 12
+_AXIS = 36
+_SPREAD = 10  # between a sliver and its magnification
+_LABEL = 12
+_ROWS = 480  # of a single lane; four lanes have a seventh each, so a screen shows them all
+_DOCUMENT_ROWS = 290
+_MIN_ROW = 6
+_MAX_ROW = 14
 
 # Sizes of a document in pixels.
-_DOCUMENT_WIDTH = 1000
-_MARGIN = 20
-_HEADLINE = 68
+_DOCUMENT_WIDTH = 840
+_MARGIN = 16
+_HEADLINE = 56
+_MORAL = 18
 
 # A bar's share of its row's height. Heights distinguish the phases as colours do.
 _HEIGHTS = {"queued": 0.2, "waiting": 0.6, "downloading": 0.9, "failed": 0.9}
 
-_LEGEND_PLACES = {  # in percent and lines
-    "queued": (_LEFT, 0),
-    "failed": (_LEFT, 1),
-    "waiting": (40, 0),
-    "downloading": (40, 1),
-}
 _STRIPES = (
     '<defs><pattern id="stripes" width="8" height="8" patternUnits="userSpaceOnUse">'
     '<rect class="stripe" width="5" height="8"/></pattern></defs>'
@@ -72,12 +67,16 @@ _UNITS = {"s": "seconds", "ms": "ms"}
 
 
 class Plot(msgspec.Struct, frozen=True):
-    """A lane's rows, and where they are drawn: `top` and `row_height` are in pixels."""
+    """A lane's rows, and where they are drawn. `lens_height` is 0 unless they are magnified.
+
+    `top`, `row_height` and `lens_height` are in pixels.
+    """
 
     lane: Lane
     rows: Sequence[Row]
     top: int
     row_height: int
+    lens_height: int = 0
 
     @property
     def height(self) -> int:
@@ -86,8 +85,13 @@ class Plot(msgspec.Struct, frozen=True):
 
     @property
     def bottom(self) -> int:
-        """The lower edge in pixels."""
+        """The lower edge of the rows in pixels."""
         return self.top + self.height
+
+    @property
+    def end(self) -> int:
+        """The lower edge of the rows and their magnification in pixels."""
+        return self.bottom + self.lens_height
 
 
 def inline(lanes: Sequence[Lane], title: str, anchor: str) -> str:
@@ -96,7 +100,7 @@ def inline(lanes: Sequence[Lane], title: str, anchor: str) -> str:
     It ends with a link that plays it again and leads to the element whose id is the anchor.
     """
     span_ms = waterfall.span_of(lanes)
-    elements, height = _drawing(lanes, span_ms)
+    elements, height = _drawing(lanes, span_ms, _ROWS)
     return f"""<svg id="{motion.PICTURE}" width="100%" height="{height}">
 <g {_ROLE}>
 {_about(lanes, title, span_ms)}
@@ -104,7 +108,7 @@ def inline(lanes: Sequence[Lane], title: str, anchor: str) -> str:
 </g>
 <a id="{motion.AGAIN}" href="#{anchor}">
 <rect x="80%" y="{height - 28}" width="20%" height="28"/>
-{_text("end", _RIGHT, height - 9, "Replay")}
+{_text("end", 100, height - 5, "Replay")}
 </a>
 </svg>"""
 
@@ -112,69 +116,60 @@ def inline(lanes: Sequence[Lane], title: str, anchor: str) -> str:
 def document(lanes: Sequence[Lane], result: str, details: str = "") -> str:
     """Return the picture under its headline as a document of its own, for a file or an image."""
     span_ms = waterfall.span_of(lanes)
-    elements, inner_height = _drawing(lanes, span_ms)
+    elements, inner_height = _drawing(lanes, span_ms, _DOCUMENT_ROWS)
     top = _MARGIN + _HEADLINE
+    moral = top + inner_height + _MORAL
     width = _DOCUMENT_WIDTH
-    height = top + inner_height + _MARGIN
+    height = moral + _MARGIN
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     inner_size = f'width="{width - 2 * _MARGIN}" height="{inner_height}"'
     return f"""<svg xmlns="http://www.w3.org/2000/svg" id="{motion.PICTURE}" {_ROLE} {size}>
 {_about(lanes, one_line(result, details), span_ms)}
 <style>{DOCUMENT_STYLE}</style>
 <rect class="paper" width="100%" height="100%"/>
-<text class="headline" x="{_MARGIN}" y="{_MARGIN + 22}">{escape(result)}</text>
-<text class="details" x="{_MARGIN}" y="{_MARGIN + 48}">{escape(details)}</text>
+<text class="headline" x="{_MARGIN}" y="{_MARGIN + 20}">{escape(result)}</text>
+<text class="details" x="{_MARGIN}" y="{_MARGIN + 44}">{escape(details)}</text>
 <svg x="{_MARGIN}" y="{top}" {inner_size}>
 {elements}
 </svg>
+<text class="moral" x="{_MARGIN}" y="{moral}">{MORAL}</text>
 </svg>
 """
 
 
-def _drawing(lanes: Sequence[Lane], span_ms: float) -> tuple[str, int]:
+def _drawing(lanes: Sequence[Lane], span_ms: float, rows_height: int) -> tuple[str, int]:
     """Return the lanes on one time axis, and their height in pixels."""
-    plots = list(_plots(lanes))
-    bottom = _bottom(plots[-1], span_ms)
-    elements = [_STRIPES, *_legend(), motion.curtain("curtain", _LEFT, _WIDTH, span_ms)]
+    plots = list(_plots(lanes, span_ms, rows_height))
+    bottom = plots[-1].end
+    elements = [_STRIPES, *_legend(lanes), motion.curtain("curtain", _LEFT, _WIDTH, span_ms)]
     for plot in plots:
         elements += _lane(plot, span_ms)
-    elements += _now(span_ms, bottom)
     elements += _axis(span_ms, bottom)
     return "\n".join(elements), bottom + _AXIS
 
 
-def _plots(lanes: Sequence[Lane]) -> Iterator[Plot]:
+def _plots(lanes: Sequence[Lane], span_ms: float, rows_height: int) -> Iterator[Plot]:
     """Yield the plot of each lane, from top to bottom.
 
-    A single lane gets all rows and the full height. Of `n` lanes, each gets one of `2n - 1` equal
-    parts, because the gaps between them also take space.
+    A single lane gets the full height. Of `n` lanes, each gets one of `2n - 1` equal parts, because
+    the gaps between them also take space.
     """
-    parts = 2 * len(lanes) - 1
+    height = rows_height // (2 * len(lanes) - 1)
     top = _LEGEND + _HEADER
     for lane in lanes:
-        rows = lane.rows(_MAX_ROWS // parts)
-        plot = Plot(lane, rows, top, _row_height(len(rows), parts))
+        rows = lane.rows(height // _MIN_ROW)
+        row_height = min(_MAX_ROW, height // max(1, len(rows)))
+        lens_height = 0
+        if _is_sliver(lane, rows, span_ms):
+            lens_height = _SPREAD + row_height * len(rows) // 2
+        plot = Plot(lane, rows, top, row_height, lens_height)
         yield plot
-        top = plot.bottom + _GAP + _HEADER
+        top = plot.end + _GAP + _HEADER
 
 
-def _row_height(rows: int, parts: int) -> int:
-    if rows == 0:
-        return _MAX_ROW
-    height = _ROWS // parts // rows
-    return max(_MIN_ROW, min(_MAX_ROW, height))
-
-
-def _bottom(last: Plot, span_ms: float) -> int:
-    """Return where the lanes end and the axis begins."""
-    if _is_sliver(last, span_ms):
-        return last.bottom + _CAPTION
-    return last.bottom
-
-
-def _is_sliver(plot: Plot, span_ms: float) -> bool:
+def _is_sliver(lane: Lane, rows: Sequence[Row], span_ms: float) -> bool:
     """Return whether a lane is too short to read; magnifying a single row would show no more."""
-    return len(plot.rows) > 1 and waterfall.span_of([plot.lane]) * _SLIVER < span_ms
+    return len(rows) > 1 and waterfall.span_of([lane]) * _SLIVER < span_ms
 
 
 def _about(lanes: Sequence[Lane], title: str, span_ms: float) -> str:
@@ -182,7 +177,7 @@ def _about(lanes: Sequence[Lane], title: str, span_ms: float) -> str:
     sentences = []
     for lane in lanes:
         duration = format_duration(lane.total_ms, span_ms)
-        sentences.append(f"{lane.title}: {duration}, {lane.note}.")
+        sentences.append(f"{lane.title}, {lane.code}: {duration}, {lane.note}.")
     words = escape(" ".join(sentences))
     return f'<title id="title">{escape(title)}</title><desc id="words">{words}</desc>'
 
@@ -191,37 +186,60 @@ def _lane(plot: Plot, span_ms: float) -> Iterator[str]:
     yield from _header(plot.lane, plot.top - _HEADER, span_ms)
     yield from _labels(plot)
     yield from _grid(plot, span_ms)
-    place = _place(plot, _LEFT, _WIDTH)
-    yield from _bars(plot, "curtain", place, plot.lane.total_ms, span_ms)
-    if _is_sliver(plot, span_ms):
-        yield from _inset(plot, span_ms)
+    place = _place(plot.top, _WIDTH, plot.height)
+    lane = f"lane-{plot.top}"
+    yield f'<use class="preview" href="#{lane}"/>'
+    yield '<g clip-path="url(#curtain)">'
+    yield from _bars(plot, f'id="{lane}" {place}', plot.lane.total_ms, span_ms)
+    yield "</g>"
+    yield from _now(plot, span_ms)
+    if plot.lens_height:
+        yield from _lens(plot, span_ms)
 
 
 def _header(lane: Lane, top: int, span_ms: float) -> Iterator[str]:
-    """Yield a lane's title, and its result, which appears when the lane has ended."""
+    """Yield a lane's title with its code, and its result, which appears when the lane has ended."""
+    strategy, colon, about = lane.title.partition(":")
+    title = f'<tspan class="strategy">{escape(strategy)}</tspan>'
+    title += f'<tspan class="about">{colon}{escape(about)}</tspan>'
+    title += f'<tspan class="code" dx="10">{escape(lane.code)}</tspan>'
+    yield f'<text y="{top + 14}">{title}</text>'
+    yield from _counts(lane, top + 32)
     duration = format_duration(lane.total_ms, span_ms)
-    yield _text("lane", 0, top + 15, lane.title)
-    yield '<g class="result">'
-    yield motion.visibility("hidden", lane.total_ms)
-    yield _text("lane end", _RIGHT, top + 15, duration)
-    yield _text("dim", 0, top + 34, lane.note)
-    yield "</g>"
+    result = f'<tspan class="strategy">{duration}</tspan>'
+    result += f'<tspan class="dim" dx="8">{escape(lane.note)}</tspan>'
+    hidden = motion.visibility("hidden", lane.total_ms)
+    yield f'<text class="result" y="{top + 32}">{hidden}{result}</text>'
+
+
+def _counts(lane: Lane, y: int) -> Iterator[str]:
+    """Yield the number of names at a few moments; the lane shows each until the next one."""
+    moments = max(1, min(_MAX_COUNTS, int(lane.total_ms / _COUNT_MS)))
+    for moment in range(moments):
+        start, end = moment / moments, (moment + 1) / moments
+        names = plural(lane.names_by(start * lane.total_ms), "name")
+        shown = motion.visible_between(start, end, lane.total_ms)
+        yield f'<text class="count dim" y="{y}" visibility="hidden">{shown}{names}</text>'
 
 
 def _labels(plot: Plot) -> Iterator[str]:
-    """Yield the labels of as many rows as there is space for."""
-    rows_per_label = math.ceil(_LABEL / plot.row_height)
-    for index in range(0, len(plot.rows), rows_per_label):
+    """Yield round numbers as labels of their rows, as many as there is space for."""
+    numbers = len({attempt.number for row in plot.rows for attempt in row})
+    step = waterfall.step_of(numbers, max(1, plot.height // _LABEL))
+    free = float(plot.top)
+    for index, row in enumerate(plot.rows):
         middle = plot.top + plot.row_height * (index + 0.5)
-        yield _text("dim number", _LEFT - 1, middle + 4, waterfall.label(plot.rows[index]))
+        label = waterfall.label(row, step)
+        if label and middle >= free:
+            yield _text("dim number", _LEFT - 1, middle + 4, label)
+            free = middle + _LABEL
 
 
-def _bars(plot: Plot, curtain: str, place: str, took_ms: float, span_ms: float) -> Iterator[str]:
+def _bars(plot: Plot, place: str, took_ms: float, span_ms: float) -> Iterator[str]:
     """Yield the bars of a lane, and under them a background as long as the lane took.
 
     Args:
         plot: The rows.
-        curtain: The id of the clip path that uncovers the bars.
         place: Attributes with the position and the size.
         took_ms: How long the lane took.
         span_ms: The end of the time axis.
@@ -229,7 +247,6 @@ def _bars(plot: Plot, curtain: str, place: str, took_ms: float, span_ms: float) 
     scale = waterfall.scale_of(span_ms, _COLUMNS)
     view = f'viewBox="0 0 {_COLUMNS} {plot.height}" preserveAspectRatio="none"'
     took = f'width="{took_ms * scale:.1f}" height="{plot.height}"'
-    yield f'<g clip-path="url(#{curtain})">'
     yield f"<svg {place} {view}>"
     yield f'<rect class="took" {took}/>'
     for index, row in enumerate(plot.rows):
@@ -237,58 +254,63 @@ def _bars(plot: Plot, curtain: str, place: str, took_ms: float, span_ms: float) 
         for bar in waterfall.bars(row, scale):
             yield _bar(bar, plot.row_height * index, plot.row_height)
         yield "</g>"
-    yield "</svg></g>"
+    yield "</svg>"
 
 
-def _place(plot: Plot, left: float, width: float) -> str:
-    """Return the attributes of an element as high as the plot. `left` and `width` are percent."""
-    return f'x="{left}%" width="{width}%" y="{plot.top}" height="{plot.height}"'
+def _place(top: float, width: float, height: float) -> str:
+    """Return the position and the size of a plot. `width` is in percent."""
+    return f'x="{_LEFT}%" width="{width:.4g}%" y="{top}" height="{height}"'
 
 
-def _inset(plot: Plot, span_ms: float) -> Iterator[str]:
-    """Yield a sliver again, magnified, in the empty space next to it."""
+def _lens(plot: Plot, span_ms: float) -> Iterator[str]:
+    """Yield a sliver again, magnified, under it and half as high."""
     lane_ms = waterfall.span_of([plot.lane])
+    sliver = _COLUMNS * lane_ms / span_ms
+    factor = two_digits(_LENS_COLUMNS / sliver)
+    width = _WIDTH * _LENS_COLUMNS / _COLUMNS
+    top = plot.bottom + _SPREAD
+    height = plot.end - top
+    view = f'viewBox="0 0 {_COLUMNS} {_SPREAD}" preserveAspectRatio="none"'
+    yield f"<svg {_place(plot.bottom, _WIDTH, _SPREAD)} {view}>"
+    yield f'<path class="lens" d="M0 {_SPREAD}V0H{sliver:.1f}L{_LENS_COLUMNS} {_SPREAD}"/></svg>'
+    yield '<g class="magnified">'
+    yield from _bars(plot, _place(top, width, height), lane_ms, lane_ms)
+    yield "</g>"
+    yield _text("dim", _LEFT + width + 1, top + height / 2 + 4, f"magnified {factor} times")
+
+
+def _legend(lanes: Sequence[Lane]) -> Iterator[str]:
+    """Yield the phases; `failed` only if something failed."""
+    has_failed = any(not attempt.ok for lane in lanes for attempt in lane.attempts)
+    for phase, left in _LEGEND_PLACES.items():
+        if phase != "failed" or has_failed:
+            bar = _bar(Bar(phase, start=0, end=18), 0, 10)
+            yield f'<svg x="{left}%" y="1" width="18" height="10">{bar}</svg>'
+            yield f'<text x="{left}%" y="10" dx="24">{phase}</text>'
+
+
+def _now(plot: Plot, span_ms: float) -> Iterator[str]:
+    """Yield the line that moves with the time across a lane; it is visible only while it moves."""
+    lane_ms = plot.lane.total_ms
     end = _LEFT + _WIDTH * lane_ms / span_ms
-    factor = two_digits(_INSET_WIDTH / _WIDTH * span_ms / lane_ms)
-    lens = f"lens-{plot.top}"
-    place = _place(plot, _INSET_LEFT, _INSET_WIDTH)
-    yield _line("guide", end, _INSET_LEFT, plot.top, plot.top)
-    yield _line("guide", end, _INSET_LEFT, plot.bottom, plot.bottom)
-    yield f'<rect class="inset" {place}/>'
-    yield motion.curtain(lens, _INSET_LEFT, _INSET_WIDTH, lane_ms)
-    yield from _bars(plot, lens, place, lane_ms, lane_ms)
-    yield _text("dim", _INSET_LEFT, plot.bottom + 14, f"magnified {factor} times")
-    yield _text("dim end", _RIGHT, plot.bottom + 14, format_duration(lane_ms, span_ms))
-
-
-def _legend() -> Iterator[str]:
-    for phase, (left, line) in _LEGEND_PLACES.items():
-        bar = Bar(phase, start=0, end=18)
-        top = 2 + line * _LEGEND_LINE
-        yield f'<svg x="{left}%" y="{top}" width="18" height="10">{_bar(bar, 0, 10)}</svg>'
-        yield f'<text x="{left}%" y="{top + 9}" dx="24">{PHASES[phase]}</text>'
-
-
-def _now(span_ms: float, bottom: int) -> Iterator[str]:
-    """Yield the line that moves with the time; it is visible only while it moves."""
-    y = f'y1="{_LEGEND}" y2="{bottom}"'
+    y = f'y1="{plot.top}" y2="{plot.bottom}"'
     yield f'<line class="now" x1="{_LEFT}%" x2="{_LEFT}%" {y} visibility="hidden">'
-    yield motion.visibility("visible", span_ms)
-    for end in ("x1", "x2"):
-        yield motion.animate(end, f"{_LEFT}%", f"{_RIGHT}%", span_ms)
+    yield motion.visibility("visible", lane_ms)
+    for attribute in ("x1", "x2"):
+        yield motion.animate(attribute, f"{_LEFT}%", f"{end:.4g}%", lane_ms)
     yield "</line>"
 
 
 def _grid(plot: Plot, span_ms: float) -> Iterator[str]:
     for _, x in _ticks(span_ms):
-        yield _line("grid", x, x, plot.top, plot.bottom)
+        yield _line("grid", x, plot.top, plot.bottom)
 
 
 def _axis(span_ms: float, bottom: float) -> Iterator[str]:
     unit, unit_ms = unit_of(span_ms)
     for tick, x in _ticks(span_ms):
-        yield _text("dim tick", x, bottom + 17, f"{tick / unit_ms:g}")
-    yield _text("dim", _LEFT, bottom + 35, f"{_UNITS[unit]} since the strategy began")
+        yield _text("dim tick", x, bottom + 15, f"{tick / unit_ms:g}")
+    yield _text("dim", _LEFT, bottom + 31, f"{_UNITS[unit]} since the strategy began")
 
 
 def _ticks(span_ms: float) -> Iterator[tuple[int, float]]:
@@ -321,8 +343,6 @@ def _text(style: str, x: float, y: float, text: str) -> str:
     return f'<text class="{style}" {place}>{escape(text)}</text>'
 
 
-def _line(style: str, x1: float, x2: float, y1: float, y2: float) -> str:
-    """Return a line. `x1` and `x2` are in percent, `y1` and `y2` in pixels."""
-    x = f'x1="{x1:.4g}%" x2="{x2:.4g}%"'
-    y = f'y1="{y1}" y2="{y2}"'
-    return f'<line class="{style}" {x} {y}/>'
+def _line(style: str, x: float, y1: float, y2: float) -> str:
+    """Return an upright line. `x` is in percent, `y1` and `y2` in pixels."""
+    return f'<line class="{style}" x1="{x:.4g}%" x2="{x:.4g}%" y1="{y1}" y2="{y2}"/>'

@@ -15,7 +15,7 @@ import msgspec
 
 from pokemon_names.model import Attempt
 from pokemon_names.report import Standing
-from pokemon_names.views.words import ABOUT, format_names, format_speedup, plural
+from pokemon_names.views.words import ABOUT, CODE, compare_with_sync, format_names
 
 Row = Sequence[Attempt]
 
@@ -37,12 +37,13 @@ class Bar(NamedTuple):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """The attempts of one strategy, with a title and a note about the result."""
+    """The attempts of one strategy, with a title, a note about the result, and a line of Python."""
 
     title: str
     attempts: Sequence[Attempt]
     total_ms: float
     note: str = ""
+    code: str = ""
 
     def rows(self, max_rows: int) -> list[Row]:
         """Return at most `max_rows` rows, in the order in which their first attempts were ready."""
@@ -54,6 +55,13 @@ class Lane(msgspec.Struct, frozen=True):
         starts = range(0, len(rows), group_size)
         return [list(chain(*rows[start : start + group_size])) for start in starts]
 
+    def names_by(self, milliseconds: float) -> int:
+        """Return how many numbers had their own response by then."""
+        return sum(
+            attempt.ok and attempt.number is not None and attempt.end_ms <= milliseconds
+            for attempt in self.attempts
+        )
+
 
 def lanes_of(standings: Sequence[Standing]) -> list[Lane]:
     """Return a lane for each strategy."""
@@ -63,7 +71,8 @@ def lanes_of(standings: Sequence[Standing]) -> list[Lane]:
         strategy = report.request.strategy
         fetched = report.fetched
         title = f"{strategy}: {ABOUT[strategy]}"
-        lanes.append(Lane(title, fetched.attempts, fetched.total_ms, _note(standing)))
+        note = _note(standing)
+        lanes.append(Lane(title, fetched.attempts, fetched.total_ms, note, CODE[strategy]))
     return lanes
 
 
@@ -85,12 +94,17 @@ def scale_of(span_ms: float, columns: int) -> float:
 
 
 def ticks(span_ms: float, max_ticks: int) -> list[int]:
-    """Return round milliseconds from 0 to the span; their step is 1, 2 or 5 times 10^n."""
+    """Return round milliseconds from 0 to the span."""
+    return list(range(0, int(span_ms) + 1, step_of(span_ms, max_ticks)))
+
+
+def step_of(span: float, max_steps: int) -> int:
+    """Return the smallest step of which a span has at most that many: 1, 2 or 5 times 10^n."""
     step = 1
     factors = cycle([2, 2.5, 2])
-    while span_ms / step > max_ticks:
+    while span / step > max_steps:
         step = int(step * next(factors))
-    return list(range(0, int(span_ms) + 1, step))
+    return step
 
 
 def bars(row: Row, scale: float) -> Iterator[Bar]:
@@ -114,11 +128,14 @@ def bars(row: Row, scale: float) -> Iterator[Bar]:
             yield Bar(phase, start, end)
 
 
-def label(row: Row) -> str:
-    """Return the label of a row: its first number."""
-    if row[0].number is None:
-        return "all"
-    return str(row[0].number)
+def label(row: Row, step: int = 1) -> str:
+    """Return the label of a row: its first number that is a multiple of the step, if any."""
+    for attempt in row:
+        if attempt.number is None:
+            return "all"
+        if attempt.number % step == 0:
+            return str(attempt.number)
+    return ""
 
 
 def _readiness(attempt: Attempt) -> tuple[float, float]:
@@ -141,15 +158,13 @@ def _phases(attempt: Attempt, scale: float) -> Iterator[Bar]:
 def _note(standing: Standing) -> str:
     """Return the result of a strategy, short enough for a phone."""
     report = standing.report
-    retries = sum(attempt.ordinal > 1 for attempt in report.fetched.attempts)
-    speedup = format_speedup(standing)
-    parts = [plural(len(report.fetched.attempts), "request")]
+    names = format_names(report)
     if report.cut_off:
-        parts = [f"cut off after {format_names(report)}"]
-    elif report.failures:
-        parts = [format_names(report)]
-    if retries and not report.cut_off:
+        return f"cut off after {names}"
+    parts = [names]
+    retries = sum(attempt.ordinal > 1 for attempt in report.fetched.attempts)
+    if retries:
         parts.append(f"{retries:,} retried")
-    if speedup and report.request.strategy != "sync":
-        parts.append(f"{speedup} sync")
+    if standing.speedup is not None and report.request.strategy != "sync":
+        parts.append(compare_with_sync(standing))
     return ", ".join(parts)

@@ -12,6 +12,16 @@ ABOUT = {
     "index": "one request for all",
 }
 
+# Its line of Python, as a reader of the tutorial would write it.
+CODE = {
+    "gather": "await gather(*map(get, numbers))",
+    "sequential": "for n in numbers: await get(n)",
+    "sync": "for n in numbers: get(n)",
+    "index": 'get("?limit=…")',
+}
+
+MORAL = "Only requests that are in flight together share the wait."
+
 _MS_PER_SECOND = 1000
 
 
@@ -58,6 +68,17 @@ def format_speedup(standing: Standing) -> str:
     text = f"{two_digits(standing.speedup)}x"
     if standing.is_lower_bound:
         return f"at least {text}"
+    return text
+
+
+def compare_with_sync(standing: Standing) -> str:
+    """Return the speed-up, which must be known, as part of a sentence."""
+    speedup = two_digits(standing.speedup or 0)
+    text = "as fast as sync"
+    if speedup != "1.0":
+        text = f"{speedup} times {text}"
+    if standing.is_lower_bound:
+        text = f"at least {text}"
     return text
 
 
