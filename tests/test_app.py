@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from pokemon_names.fetching import pokeapi as api
 from pokemon_names.model import InvalidRequest
 from tests.conftest import EVENTS, ROOT, Handle, LoadApp, http_event
 from tests.sources.conftest import together
@@ -132,6 +133,21 @@ def test_an_environment_variable_sets_the_size_of_the_largest_body(load_app: Loa
     (failure,) = load_app(MAX_BODY_BYTES="1000").handler({"range": "1"}, Context())["failures"]
     assert failure["reason"] == "bad_body"
     assert failure["detail"] == "more than 1000 bytes"
+
+
+def test_the_headers_of_the_api_are_sent(
+    pokeapi: PokeAPI, load_app: LoadApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+
+    async def answer(request: web.Request) -> web.Response:
+        keys.append(request.headers["X-Api-Key"])
+        return web.Response(text='{"name": "bulbasaur"}')
+
+    monkeypatch.setattr(api, "HEADERS", {"X-Api-Key": "a key"})
+    pokeapi.answers[1] = answer
+    assert load_app().handler({"range": "1"}, Context())["count"] == 1
+    assert keys == ["a key"]
 
 
 def test_connections_stay_warm_from_one_invocation_to_the_next(

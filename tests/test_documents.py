@@ -101,6 +101,13 @@ def test_the_code_next_to_the_tutorials_is_the_real_source() -> None:
             assert line.strip() in source
 
 
+def test_the_example_for_another_api_is_the_module_that_is_tested() -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", text_of(ROOT / ".github" / "CONTRIBUTING.md"), flags=re.DOTALL
+    )
+    assert text_of(TESTS / "fetching" / "post_titles.py") in blocks
+
+
 def targets() -> set[str]:
     """Return the targets of the Makefile."""
     return set(re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE))

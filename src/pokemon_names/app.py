@@ -22,7 +22,7 @@ import msgspec
 
 from pokemon_names import sources
 from pokemon_names.fetching.cache import Cache
-from pokemon_names.fetching.pokeapi import POKEMON_PATHS
+from pokemon_names.fetching.pokeapi import HEADERS, PATHS
 from pokemon_names.fetching.policy import Policy
 from pokemon_names.fetching.strategies import fetch
 from pokemon_names.fetching.window import Window
@@ -47,7 +47,7 @@ telemetry = Telemetry(settings.service, settings.namespace)
 policy = Policy(
     concurrency=settings.max_concurrency, requests_per_second=settings.max_requests_per_second
 )
-clients = Clients(settings.pokeapi_url, settings.max_body_bytes)
+clients = Clients(settings.pokeapi_url, settings.max_body_bytes, headers=HEADERS)
 table = Table(settings.names_table) if settings.names_table else None
 cache = Cache(settings.cache_seconds, table, telemetry.cache_error)
 bucket = Bucket(settings.results_bucket) if settings.results_bucket else None
@@ -100,7 +100,7 @@ async def _run_jobs(jobs: Sequence[Job], deadline: float) -> list[Outcome]:
 async def _warm_up(jobs: Sequence[Job], window: Window, deadline: float) -> None:
     """Connect to PokeAPI, so that connecting does not slow down the first strategy of a race."""
     requests = [job.request for job in jobs if isinstance(job.request, Request)]
-    path = POKEMON_PATHS[0].format(requests[0].numbers[0])
+    path = PATHS[0].format(requests[0].numbers[0])
     seconds = min(WARM_UP_TIMEOUT, (deadline - time.monotonic()) * WARM_UP_SHARE)
     for blocking in {request.strategy == "sync" for request in requests}:
         await window.acquire(0, 0, 1)

@@ -6,7 +6,7 @@ Structs, because each dataclass would add a millisecond to a cold start.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 
@@ -23,6 +23,14 @@ _MAX_SHOWN = 80
 
 Reason = Literal[
     "not_found", "bad_status", "bad_body", "timeout", "unreachable", "deadline", "chunk"
+]
+
+
+# Names are printed one per line, so they have no control characters. A reply may have a thousand of
+# them, so their length is limited.
+Name = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=100, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"),
 ]
 
 

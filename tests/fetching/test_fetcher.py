@@ -230,6 +230,49 @@ async def test_an_api_may_have_no_list(
     assert indexed.results == [Failure(1, "bad_status", None, 0, "this API has no list")]
 
 
+def is_null(content: bytes | bytearray) -> bool:
+    return content == b"null"
+
+
+@both_clients
+async def test_in_an_api_a_body_may_say_that_a_number_does_not_exist(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setattr(fetcher, "is_missing", is_null)
+    pokeapi.answers = dict.fromkeys([2, 1026], answers.json("null"))
+    fetched = await fetch_range(url, policy=CALM, range="1-3,1026", strategy=strategy)
+    (failure,) = failures_of(fetched)
+    assert names_of(fetched) == FIRST_TEN[:3]
+    assert listed(fetched) == [2]
+    assert failure == Failure(1026, "not_found", None, 1, "not in the list of all Pokémon")
+    assert [attempt.number for attempt in fetched.attempts if not attempt.ok] == [2, 1026]
+    assert pokeapi.requests == len(fetched.attempts) == 5
+
+
+@both_clients
+async def test_without_the_list_the_body_decides_that_a_number_does_not_exist(
+    pokeapi: PokeAPI, url: str, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    monkeypatch.setattr(fetcher, "is_missing", is_null)
+    monkeypatch.setattr(fetcher, "LIST_PATHS", ())
+    monkeypatch.setattr(fetcher, "PATHS", ("pokemon/{}/",))
+    pokeapi.answers = {1026: answers.json("null"), 3: answers.text(200, "")}
+    fetched = await fetch_range(url, policy=CALM, range="1-3,1026", strategy=strategy)
+    unreadable, missing = failures_of(fetched)
+    assert (unreadable.number, unreadable.reason) == (3, "bad_body")
+    assert unreadable.retryable
+    assert missing == Failure(
+        1026,
+        "not_found",
+        None,
+        1,
+        "the body says that the number does not exist; "
+        "the list of all Pokémon could not be fetched: this API has no list",
+    )
+    assert not missing.retryable
+    assert requests_for(fetched, 1026) == 1
+
+
 # A self-hosted PokeAPI.
 
 

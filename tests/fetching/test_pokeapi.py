@@ -4,7 +4,13 @@ import sys
 
 import pytest
 
-from pokemon_names.fetching.pokeapi import LIST_PATHS, POKEMON_PATHS, decode_list, decode_name
+from pokemon_names.fetching.pokeapi import (
+    LIST_PATHS,
+    PATHS,
+    decode_list,
+    decode_name,
+    is_missing,
+)
 from pokemon_names.http.client import Clients
 from tests.conftest import NAMES
 
@@ -21,7 +27,7 @@ TOO_DEEP = (
 
 async def test_each_spelling_of_a_numbers_path_leads_to_its_name(url: str) -> None:
     clients = Clients(url)
-    for path in POKEMON_PATHS:
+    for path in PATHS:
         answer = await clients.get(path.format(25), lambda body: decode_name(body, 25))
         assert answer.body == "pikachu"
 
@@ -32,7 +38,7 @@ async def test_each_spelling_of_the_lists_path_leads_to_all_names(url: str) -> N
         assert (await clients.get(path, decode_list)).body == NAMES
 
 
-@pytest.mark.parametrize("paths", [POKEMON_PATHS, LIST_PATHS])
+@pytest.mark.parametrize("paths", [PATHS, LIST_PATHS])
 def test_the_spelling_with_a_slash_which_pokeapi_never_redirects_comes_first(
     paths: tuple[str, ...],
 ) -> None:
@@ -94,6 +100,11 @@ def test_the_error_says_what_is_wrong_with_the_body_of_a_name(body: str, message
 def test_json_nested_as_deeply_as_a_body_has_space_for_is_an_error() -> None:
     with pytest.raises(RecursionError, match=r"while deserializing an object$"):
         decode_name(b'{"abilities": ' + b"[" * 3_900_000, 151)
+
+
+@pytest.mark.parametrize("body", [b"null", b"", b"{}", b"Not Found"])
+def test_no_body_says_that_a_number_does_not_exist(body: bytes) -> None:
+    assert not is_missing(body)
 
 
 @pytest.mark.parametrize("name", ["é" * 100, "Mr. Mime ♂", "日本"])

@@ -59,6 +59,33 @@ async def test_a_request_asks_for_gzip_and_nothing_else(
     assert codings == [["gzip"]]
 
 
+@both_clients
+async def test_further_headers_are_sent_and_take_precedence(
+    pokeapi: PokeAPI, url: str, strategy: str
+) -> None:
+    received = []
+
+    async def answer(request: web.Request) -> web.Response:
+        received.append(request.headers)
+        return web.Response(text="{}")
+
+    pokeapi.answers[1] = answer
+    clients = Clients(url, headers={"Authorization": "Bearer of names", "user-agent": "somebody"})
+    await get(clients, strategy)
+    await get(clients, strategy, seconds=10)
+    for headers in received:
+        assert headers.getall("Authorization") == ["Bearer of names"]
+        assert headers.getall("User-Agent") == ["somebody"]
+        assert headers.getall("Accept-Encoding") == ["gzip"]
+    assert len(received) == 2
+
+
+def test_a_header_that_cannot_be_sent_is_refused_without_its_value(url: str) -> None:
+    """Its value may be a key that was read from a file, with the end of the line."""
+    with pytest.raises(ValueError, match=r"^the value of the header x-key has control characters$"):
+        Clients(url, headers={"X-Key": "secret\n"})
+
+
 async def test_the_base_url_may_end_in_a_slash(url: str) -> None:
     answer = await get(Clients(f"{url}/"))
     assert answer.error is None

@@ -17,7 +17,14 @@ from typing import Any
 
 import msgspec
 
-from pokemon_names.fetching.pokeapi import LIST_PATHS, POKEMON_PATHS, decode_list, decode_name
+from pokemon_names.fetching.pokeapi import (
+    LIST_NAME,
+    LIST_PATHS,
+    PATHS,
+    decode_list,
+    decode_name,
+    is_missing,
+)
 from pokemon_names.fetching.policy import MEANINGS, Meaning, Policy, jittered
 from pokemon_names.fetching.window import FIRST, RETRY, Window
 from pokemon_names.http.client import Answer, Clients, Decode
@@ -29,8 +36,11 @@ FREEZE_SECONDS = 2.0  # a longer gap between checks means that the environment w
 MIN_TIMEOUT = 0.001  # seconds for a request
 CANCEL_AGAIN = 0.05  # seconds; pyreqwest loses a cancellation that coincides with a response
 
-NOT_LISTED = "not in the list of all Pokémon"
+NOT_LISTED = f"not in {LIST_NAME}"
 _NO_LIST = GetError(kind="final", reason="bad_status", detail="this API has no list")
+_MISSING = GetError(
+    kind="final", reason="not_found", detail="the body says that the number does not exist"
+)
 _NO_RESPONSE = GetError(
     kind="service", reason="timeout", detail="no response, although others got one"
 )
@@ -253,7 +263,7 @@ class Fetcher:
             reason, status, detail = error.reason, error.status, error.detail
         if reason == "not_found" and self.list.body is None:
             list_error = self.list.error or _NO_RESPONSE
-            detail += f"; the list of all Pokémon could not be fetched: {list_error}"
+            detail += f"; {LIST_NAME} could not be fetched: {list_error}"
         return Failure(number, reason, status, attempts, detail)
 
     async def _get_in_thread(
@@ -297,6 +307,8 @@ class Fetcher:
         answer: Answer[Any] = Answer(error=_NO_RESPONSE)
         try:
             answer = await get(download.path, download.decode, self._request_timeout(download))
+            if answer.body is None and answer.error is None:
+                answer.error = _MISSING
         except asyncio.CancelledError:
             if not (download.lags and download.task):
                 raise
@@ -585,5 +597,15 @@ class Fetcher:
 
 
 def _download(number: int, position: int) -> Download:
-    paths = [path.format(number) for path in POKEMON_PATHS]
-    return Download(number, paths, partial(decode_name, number=number), position)
+    paths = [path.format(number) for path in PATHS]
+    return Download(number, paths, partial(_decode, number=number), position)
+
+
+def _decode(content: bytes | bytearray, number: int) -> str | None:
+    """Return the name in a number's body, or None if the body says that there is no such number."""
+    try:
+        return decode_name(content, number)
+    except Exception:
+        if is_missing(content):
+            return None
+        raise

@@ -1,26 +1,31 @@
-"""Everything that is specific to PokeAPI: its paths, and the fields read from its JSON.
+"""Everything that is specific to PokeAPI, apart from its base URL.
 
-To use another API, change the base URL and this module.
+To use another API, replace this module. CONTRIBUTING.md has an example. Other modules use:
+
+HEADERS      headers that each request has in addition to the client's own, such as an API key
+PATHS        the spellings of a number's path
+LIST_PATHS   the spellings of the list's path, empty if the API has no list
+LIST_NAME    what messages call the list
+decode_name  returns the name in a number's body
+is_missing   whether a body without a name says that its number does not exist
+decode_list  returns the names in the list by number
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
+from pokemon_names.model import Name
+
+HEADERS: Mapping[str, str] = {}
 # The spellings of each path, relative to the base URL. A cache in front of PokeAPI may hold a wrong
 # response for one of them and the right one for the other. PokeAPI's own URLs end with a slash, and
 # a self-hosted PokeAPI redirects to them.
-POKEMON_PATHS = ("pokemon/{}/", "pokemon/{}")
-# By default, the list has 20 entries; any limit is allowed. If your API has no list, leave this
-# empty.
+PATHS = ("pokemon/{}/", "pokemon/{}")
+# By default, the list has 20 entries; any limit is allowed.
 LIST_PATHS = ("pokemon/?limit=100000&offset=0", "pokemon?limit=10000&offset=0")
-
-# Names are printed one per line, so they have no control characters. A reply may have a thousand of
-# them, so their length is limited.
-_Name = Annotated[
-    str,
-    msgspec.Meta(min_length=1, max_length=100, pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"),
-]
+LIST_NAME = "the list of all Pokémon"
 
 
 class Pokemon(msgspec.Struct):
@@ -29,14 +34,14 @@ class Pokemon(msgspec.Struct):
     Decoding only these takes a fifth of the time that json.loads takes.
     """
 
-    name: _Name
+    name: Name
     id: int | None = None
 
 
 class Entry(msgspec.Struct):
     """One Pokémon in the list of all."""
 
-    name: _Name
+    name: Name
     url: Annotated[str, msgspec.Meta(pattern=r"/[0-9]{1,9}/?\Z")]
 
     @property
@@ -63,6 +68,14 @@ def decode_name(content: bytes | bytearray, number: int) -> str:
     if pokemon.id not in {None, number}:
         raise ValueError(f"the body belongs to number {pokemon.id}")
     return pokemon.name
+
+
+def is_missing(_: bytes | bytearray) -> bool:
+    """Whether a body without a name says that its number does not exist.
+
+    PokeAPI answers 404 instead, which needs no code here. Other APIs answer 200 with `null`.
+    """
+    return False
 
 
 def decode_list(content: bytes | bytearray) -> dict[int, str]:

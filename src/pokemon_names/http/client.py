@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from time import monotonic
@@ -42,18 +42,24 @@ class Answer(msgspec.Struct, Generic[_Body]):
 class Clients:
     """An async client, and a blocking one for the strategy `sync`.
 
-    Each is made only once, and serves every invocation for as long as the process lives.
+    Each is made only once, and serves every invocation for as long as the process lives. `headers`
+    are sent with each request. They take precedence over the clients' own.
     """
 
     def __init__(
-        self, base_url: str, max_body_bytes: int = 4_000_000, limits: Limits = _DEFAULT_LIMITS
+        self,
+        base_url: str,
+        max_body_bytes: int = 4_000_000,
+        limits: Limits = _DEFAULT_LIMITS,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.limits = limits
         self._base_url = base_url.rstrip("/")
         self._max_body_bytes = max_body_bytes
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
-        self._async = _AsyncClient(transport=Transport(limits), headers=headers)
-        self._headers = self._async.build_request("GET", base_url).headers
+        own_headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
+        self._async = _AsyncClient(transport=Transport(limits), headers=own_headers)
+        self._headers = self._async.build_request("GET", base_url, headers=headers).headers
+        _check(self._headers)
         self._stored_request = lru_cache(maxsize=_MAX_REQUESTS)(self._build_request)
 
     async def get(
@@ -161,6 +167,16 @@ class Clients:
         It is made when it is first used, because every client reads the trusted certificates again.
         """
         return httpx.Client(transport=BlockingTransport(self.limits))
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    """Raise ValueError if a header's value cannot be sent.
+
+    Otherwise each request would fail, with an error that quotes the value, which may be a secret.
+    """
+    for name, value in headers.items():
+        if not value.isprintable():
+            raise ValueError(f"the value of the header {name} has control characters")
 
 
 class _NoCookies(httpx.Cookies):
