@@ -8,8 +8,8 @@ override one :=
 override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(one))),$(one)))
 
 # The variables of each target, with examples; all targets take the last two.
-override targets := run race serve pokeapi test fuzz test-browser test-sam mutants bench soak \
-	simulate build deploy smoke lock
+override targets := run race serve pokeapi test test-httpx2 fuzz test-browser test-sam mutants \
+	bench soak simulate build deploy smoke lock
 override for-service := DELAY=0.05 FAULTS=reset=0.3 SEED=7 WEATHER=outage=2
 override for-function := LIVE=1 LOGS=1 $(for-service)
 override for-run := STRATEGY=index RANGE=1-3 EVENT=events/direct-one.json $(for-function)
@@ -17,6 +17,7 @@ override for-race := STRATEGIES=gather,sync RANGE=1-150 OPEN=1 TO=race.svg $(for
 override for-serve := HOST=0.0.0.0 PORT=8080 $(for-function)
 override for-pokeapi := HOST=0.0.0.0 PORT=9000 BODIES=folder $(for-service)
 override for-test := ARGS=tests/sources/test_http.py BODIES=folder
+override for-test-httpx2 := $(for-test)
 override for-fuzz := $(for-test)
 override for-test-browser := ARGS=--pdb SCREENSHOTS=folder
 override for-test-sam := $(for-test)
@@ -84,7 +85,7 @@ compile = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 .NOTPARALLEL:
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } END { \
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } END { \
 		print "\nVariables follow the target: make run RANGE=1-151 STRATEGY=index" }' Makefile
 
 on = $(filter-out 0 no false,$(value $(1)))
@@ -112,6 +113,9 @@ serve: $(VENV)/run  ## serve the API and its pages over HTTP, until Ctrl-C
 # ARGS=tests/sources/test_http.py runs only these tests, without coverage.
 test: $(VENV)/test  ## run every test that needs neither Docker nor a browser, with coverage
 	$(call pytest,-n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,--cov))
+
+test-httpx2: $(VENV)/test  ## run the same tests with httpx2 in place of httpx, without coverage
+	$(call pytest,-p tests.tools.httpx2_alias -n auto --dist loadfile --no-loadscope-reorder)
 
 fuzz: $(VENV)/test  ## run ten thousand examples of each property, and all faults with twenty seeds
 	$(call pytest,-n auto -m 'hypothesis or fuzz' --hypothesis-profile=fuzz)

@@ -6,6 +6,7 @@ import sys
 import threading
 from types import SimpleNamespace
 
+import httpx
 import msgspec
 import pytest
 from aiohttp import web
@@ -47,7 +48,7 @@ os._exit(0)
 
 
 @pytest.mark.usefixtures("aws")
-@pytest.mark.parametrize("library", ["boto3", "botocore.credentials", "httpx", "urllib3"])
+@pytest.mark.parametrize("library", ["boto3", "botocore.credentials", "httpx", "httpx2", "urllib3"])
 def test_libraries_log_only_warnings_and_errors(
     load_app: LoadApp, caplog: pytest.LogCaptureFixture, library: str
 ) -> None:
@@ -59,7 +60,7 @@ def test_libraries_log_only_warnings_and_errors(
 
 
 def test_httpx_does_not_log_each_request(handle: Handle, caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("httpx").setLevel(logging.NOTSET)
+    logging.getLogger(httpx.__name__).setLevel(logging.NOTSET)  # or httpx2: `make test-httpx2`
     caplog.set_level(logging.INFO)
     handle({"range": "1-3"})
     (record,) = caplog.records

@@ -1,6 +1,7 @@
 """README.md and the other documents: their links, and the facts that they share with the code."""
 
 import ast
+import asyncio
 import re
 import tomllib
 from collections import Counter
@@ -9,11 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from pokemon_names import __version__
+from pokemon_names.fetching.pokeapi import decode_name
 from pokemon_names.http.errors import GetError
-from tests.conftest import ROOT, names_of
+from pokemon_names.http.transport import Transport
+from tests.conftest import NAMES, ROOT, names_of
 from tests.fetching.virtual import BUSY, GARBLED, fetch_virtually
+from tests.tools.pokeapi import PokeAPI, answers
 from tests.tools.simulation import Arrival
 
 README = ROOT / "README.md"
@@ -22,8 +28,9 @@ TESTS = ROOT / "tests"
 FOLDERS = (".", ".github", "events", "tests", "tests/tools/bench")
 DOCUMENTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
 MAX_WORDS = 1200  # in the README
+FIRST_150 = [NAMES[number] for number in range(1, 151)]
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
-MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z-]*)")
+MAKE_TARGET = re.compile(r"\bmake ([a-z][a-z0-9-]*)")
 
 
 @cache
@@ -91,14 +98,38 @@ def test_the_readme_is_a_front_page() -> None:
     assert len(text_of(README).split()) <= MAX_WORDS
 
 
-def test_the_code_next_to_the_tutorials_is_the_real_source() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", text_of(README), flags=re.DOTALL)
-    (ours,) = [block for block in blocks if block.startswith("# fetching/")]
-    _, *parts = re.split(r"^# (\S+)\n", ours, flags=re.MULTILINE)
-    for file, code in zip(parts[::2], parts[1::2], strict=True):
-        source = text_of(SOURCE / file)
-        for line in code.splitlines():
-            assert line.strip() in source
+def programs_beside_each_other() -> tuple[str, str]:
+    """Return the tutorial's program and the changed one."""
+    table = text_of(README).partition("<table>")[2].partition("</table>")[0]
+    tutorials, changed = re.findall(r"```python\n(.*?)```", table, flags=re.DOTALL)
+    return tutorials, changed
+
+
+def run_program(code: str, pokeapi: str, times: int = 1) -> list[Any]:
+    """Run a program of the README in one event loop after another; return what each run returns."""
+    names: dict[str, Any] = {"asyncio": asyncio, "httpx": httpx, "POKEAPI": pokeapi}
+    names |= {"Transport": Transport, "decode_name": decode_name}
+    exec(code, names)  # noqa: S102
+    return [asyncio.run(names["main"]()) for _ in range(times)]
+
+
+def test_the_programs_beside_each_other_return_the_same_names(url: str) -> None:
+    tutorials, changed = programs_beside_each_other()
+    (names,) = run_program(tutorials, url)
+    assert names == FIRST_150
+    assert run_program(changed, url, times=2) == [names, names]
+
+
+def test_only_the_changed_program_returns_names_if_a_number_fails(
+    pokeapi: PokeAPI, url: str
+) -> None:
+    pokeapi.answers[3] = answers.text(200, "OK")
+    tutorials, changed = programs_beside_each_other()
+    with pytest.raises(ValueError, match="Expecting value"):
+        run_program(tutorials, url)
+    ((first, second, failure, *others),) = run_program(changed, url)
+    assert isinstance(failure, ValueError)
+    assert [first, second, *others] == [*FIRST_150[:2], *FIRST_150[3:]]
 
 
 def test_the_example_for_another_api_is_the_module_that_is_tested() -> None:
@@ -110,7 +141,7 @@ def test_the_example_for_another_api_is_the_module_that_is_tested() -> None:
 
 def targets() -> set[str]:
     """Return the targets of the Makefile."""
-    return set(re.findall(r"^([a-z][a-z-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE))
+    return set(re.findall(r"^([a-z][a-z0-9-]*):", text_of(ROOT / "Makefile"), flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize(
@@ -173,6 +204,11 @@ def test_the_tests_of_a_module_have_its_path() -> None:
     }
     assert modules <= tested
     assert {path for path in tested if path.parent in packages} <= paths
+
+
+def test_the_changelog_has_the_version() -> None:
+    heading = rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$"
+    assert re.search(heading, text_of(ROOT / "CHANGELOG.md"), flags=re.MULTILINE)
 
 
 def test_the_badges_are_right() -> None:

@@ -1,3 +1,3 @@
 """The names of a range of Pokémon, fetched from PokeAPI concurrently in one Lambda invocation."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

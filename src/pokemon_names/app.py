@@ -52,9 +52,9 @@ table = Table(settings.names_table) if settings.names_table else None
 cache = Cache(settings.cache_seconds, table, telemetry.cache_error)
 bucket = Bucket(settings.results_bucket) if settings.results_bucket else None
 
-# Lambda's JSON log format sets the level of the root logger. At INFO, httpx would log a line for
-# every request; at DEBUG, botocore would log session tokens.
-for library in ("httpx", "boto3", "botocore", "urllib3"):
+# Lambda's JSON log format sets the level of the root logger. At INFO, httpx or its successor httpx2
+# would log a line for every request; at DEBUG, botocore would log session tokens.
+for library in ("httpx", "httpx2", "boto3", "botocore", "urllib3"):
     logging.getLogger(library).setLevel(logging.WARNING)
 
 gc.freeze()  # everything loaded so far stays for good, so the garbage collector can skip it

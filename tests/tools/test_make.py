@@ -284,7 +284,7 @@ def test_a_variable_of_any_of_several_targets_is_taken(environment: Path) -> Non
 def test_every_target_with_a_row_of_variables_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     rows = re.findall(r"^override for-(\S+) :=", makefile, re.MULTILINE)
-    targets = re.findall(r"^([a-z-]+):.*  ## ", makefile, re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):.*  ## ", makefile, re.MULTILINE)
     assert set(rows) - {"service", "function", "all"} < set(targets)
 
 
@@ -306,7 +306,7 @@ def test_make_without_a_target_lists_all_in_the_order_of_the_makefile(programs: 
     assert done.stderr == ""
     *lines, empty, variables = done.stdout.splitlines()
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = re.findall(r"^([a-z-]+):.*  ## ", makefile, re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):.*  ## ", makefile, re.MULTILINE)
     assert [line.split()[1] for line in lines] == targets
     assert all(re.fullmatch(r"make .{12}  \S.*", line) for line in lines)
     assert empty == ""
