@@ -74,8 +74,9 @@ bin := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 # Failed tests leave their files in the virtual environment, not in /tmp. pytest splits
-# PYTEST_ADDOPTS as a shell would, quotes included, but runs nothing in it.
-pytest = PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
+# PYTEST_ADDOPTS as a shell would, quotes included, but runs nothing in it. A test that calls make
+# must not hand on the variables of this target.
+pytest = MAKEFLAGS= PYTEST_DEBUG_TEMPROOT="$$(cd $(VENV) && pwd)" \
 	PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $(1) $$ARGS" $(bin)/python -m pytest
 compile = $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-strip-extras --custom-compile-command 'make lock' $$UPGRADE

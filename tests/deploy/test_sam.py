@@ -252,7 +252,7 @@ def test_the_api_returns_a_race_as_a_page(api: httpx.Client) -> None:
     response = api.get("/race", params=query, headers={"Accept": "text/html"})
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
     assert '<li value="25">pikachu</li>' in response.text
-    assert response.text.count('<text class="lane"') == 2
+    assert response.text.count('class="code"') == 2
 
 
 def test_the_pages_work_in_a_browser(api: httpx.Client) -> None:
@@ -269,7 +269,7 @@ def test_the_pages_work_in_a_browser(api: httpx.Client) -> None:
         with page.expect_navigation():
             page.click("button")
         assert page.inner_text("ol") == "mew\npikachu"
-        assert page.locator("svg .lane:not(.end)").count() == 3
+        assert page.locator("svg .code").count() == 3
         assert console == []
         page.fill("#range", "1-x")
         with page.expect_navigation():
