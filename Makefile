@@ -9,10 +9,10 @@ override given := $(foreach one,$(.VARIABLES),$(if $(filter command,$(origin $(o
 
 # The variables of each target, with examples; all targets take the last two.
 override targets := run race serve pokeapi test test-httpx2 fuzz test-browser test-sam mutants \
-	bench soak simulate build deploy smoke lock
+	bench soak simulate build deploy smoke new lock
 override for-service := DELAY=0.05 FAULTS=reset=0.3 SEED=7 WEATHER=outage=2
 override for-function := LIVE=1 LOGS=1 $(for-service)
-override for-run := STRATEGY=index RANGE=1-3 EVENT=events/direct-one.json $(for-function)
+override for-run := STRATEGY=index RANGE=1-3 EVENT=events/direct-one.json DEBUG=1 $(for-function)
 override for-race := STRATEGIES=gather,sync RANGE=1-150 OPEN=1 TO=race.svg $(for-function)
 override for-serve := HOST=0.0.0.0 PORT=8080 $(for-function)
 override for-pokeapi := HOST=0.0.0.0 PORT=9000 BODIES=folder $(for-service)
@@ -28,6 +28,7 @@ override for-simulate := SEED=7
 override for-build := CONFIG=prod PARAMETERS=RateLimit=5
 override for-deploy := $(for-build)
 override for-smoke := CONFIG=prod
+override for-new := NAME=post-titles TO=../post-titles
 override for-lock := UPGRADE=--upgrade
 override for-all := PYTHON=python3.14 VENV=.venv
 
@@ -94,13 +95,14 @@ service = --delay="$$DELAY" $(if $(FAULTS),--faults="$$FAULTS") $(if $(SEED),--s
 	$(if $(WEATHER),--weather="$$WEATHER")
 function = $(service) $(if $(call on,LIVE),--live) $(if $(call on,LOGS),--logs)
 range = $(if $(RANGE),--range="$$RANGE")
-# Some shells export their own HOST.
+# Some shells export their own HOST, NAME or DEBUG.
 address = $(if $(filter HOST,$(given)),--host="$$HOST") $(if $(filter PORT,$(given)),--port="$$PORT")
 bodies = $(if $(BODIES),--bodies="$$BODIES")
 
-run: $(VENV)/run  ## fetch and print the names of a range
+run: $(VENV)/run  ## fetch and print the names of a range; DEBUG=1 stops at breakpoint()
 	@$(bin)/python -m tests.tools.run $(function) $(range) \
-		$(if $(STRATEGY),--strategy="$$STRATEGY") -- "$$EVENT"
+		$(if $(STRATEGY),--strategy="$$STRATEGY") \
+		$(if $(filter DEBUG,$(given)),$(if $(call on,DEBUG),--debug)) -- "$$EVENT"
 
 race: $(VENV)/run  ## race all strategies, as text and as a page
 	@$(bin)/python -m tests.tools.race $(function) $(range) \
@@ -186,6 +188,10 @@ parameters = import os, tomllib; \
 	configured = tomllib.load(open("samconfig.toml", "rb"))[os.environ["CONFIG"]]["global"]; \
 	overrides = configured["parameters"].get("parameter_overrides", ""); \
 	print(*overrides.split(), *os.environ["PARAMETERS"].split())
+
+# Ruff, which is among the packages for the tests, sorts the imports for the new name.
+new: $(VENV)/test  ## copy this project, under another NAME, to the folder TO
+	@$(bin)/python -m tests.tools.new --name="$(if $(filter NAME,$(given)),$$NAME)" --to="$$TO"
 
 docs: $(VENV)/test  ## generate the page at `/` from the API's description in openapi.yaml
 	@$(bin)/python -m tests.tools.docs

@@ -19,7 +19,7 @@ from tests.sources.conftest import environment
 
 SAMPLES = [path.stem for path in EVENTS.glob("*.json")]
 NOTHING = object()
-INTERNAL = re.compile(r"Traceback|pokemon_names|\.py\b|object at 0x")
+INTERNAL = re.compile(r"Traceback|pokemon_names[./]|\.py\b|object at 0x")
 
 text = st.text() | st.sampled_from(
     ["1-3", "151", "GET", "POST", "/pokemon", "/race", "gather", "true", "%", "\ud800"]

@@ -178,6 +178,9 @@ class Fetched(msgspec.Struct, frozen=True):
     listed: int = 0
 
 
+COUNTS = Fetched.__struct_fields__[3:]  # a report has them in `timing`, and chunks add them up
+
+
 def escape_surrogates(text: str) -> str:
     """Return the text with its lone surrogates escaped, because UTF-8 cannot encode them."""
     return text.encode(errors="backslashreplace").decode()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
+from pokemon_names.model import COUNTS, Attempt, Failure, Fetched, Found, Request
 
 
 class Report:
@@ -29,11 +29,14 @@ class Report:
         self.cut_off = any(failure.reason == "deadline" for failure in self.failures)
         self.request_ms = [attempt.end_ms - attempt.start_ms for attempt in fetched.attempts]
         self.timing = _timing(fetched, sorted(self.request_ms))
-        self.summary = {
+        self._outline = {
             "range": request.range,
             "strategy": request.strategy,
             "complete": not self.failures,
             "count": len(self.names),
+        }
+        self.summary = {
+            **self._outline,
             "failures": Counter(failure.reason for failure in self.failures),
             "timing": self.timing,
         }
@@ -46,10 +49,7 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return the report as callers receive it, with the HTTP requests if `trace` is set."""
         report = {
-            "range": self.request.range,
-            "strategy": self.request.strategy,
-            "complete": not self.failures,
-            "count": len(self.names),
+            **self._outline,
             "names": self.names,
             "failures": [msgspec.structs.asdict(failure) for failure in self.failures],
             "timing": self.timing,
@@ -119,9 +119,7 @@ def _timing(fetched: Fetched, ascending_ms: Sequence[float]) -> dict[str, Any]:
         "max_ms": percentile(ascending_ms, 100),
         "requests": len(fetched.attempts),
         "retries": sum(attempt.ordinal > 1 for attempt in fetched.attempts),
-        "cached": fetched.cached,
-        "stale": fetched.stale,
-        "listed": fetched.listed,
+        **{name: getattr(fetched, name) for name in COUNTS},
         "bytes": sum(attempt.bytes for attempt in fetched.attempts),
     }
 

@@ -378,8 +378,9 @@ def test_the_state_machines_role_may_do_only_what_it_needs(deployed: Deployed) -
     runs = f"arn:aws:s3:::{deployed['Bucket']}/runs/*"
     machine = f"arn:aws:states:{here}"
     name = deployed["EveryName"].rpartition(":")[2]
+    function_name = deployed["PokemonNames"]
     assert allowed(deployed["StatesRole"]) == {
-        "lambda:InvokeFunction": f"arn:aws:lambda:{here}:function:{deployed['PokemonNames']}",
+        "lambda:InvokeFunction": f"arn:aws:lambda:{here}:function:{function_name}",
         "s3:GetObject": runs,
         "s3:PutObject": runs,
         "s3:ListMultipartUploadParts": runs,

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pokemon_names.model import Attempt, Failure, Fetched, Found, Result
+from pokemon_names.model import COUNTS, Attempt, Failure, Fetched, Found, Result
 from pokemon_names.ranges import format_range, parse_range
 from pokemon_names.report import Report
 from pokemon_names.sources import chunks
@@ -53,7 +53,8 @@ def make_attempt(number: int) -> Attempt:
 def fetch_chunk(numbers: Sequence[int]) -> Fetched:
     results = list(map(make_result, numbers))
     attempts = list(map(make_attempt, numbers))
-    return Fetched(results, attempts, total_ms=5.0, cached=1, stale=2, listed=3)
+    counts = {name: count for count, name in enumerate(COUNTS, start=1)}
+    return Fetched(results, attempts, total_ms=5.0, **counts)
 
 
 def store_and_read(fetched: Fetched) -> Fetched:
@@ -81,7 +82,7 @@ def test_merged_chunks_make_the_report_of_the_whole_range(
         results += fetched.results
         attempts += fetched.attempts
         stored += 1
-    counts = {"cached": stored, "stale": 2 * stored, "listed": 3 * stored}
+    counts = {name: count * stored for count, name in enumerate(COUNTS, start=1)}
     whole = Fetched(results, attempts, total_ms=7.0, **counts)
     request = make_request(range=format_range(numbers))
     merged = chunks.merge(parts, total_ms=7.0)

@@ -1,19 +1,23 @@
-"""The function in its own process, with the PokeAPI that the options describe."""
+"""The function in its own process or in this one, with the PokeAPI that the options describe."""
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
+from pathlib import Path
 from subprocess import PIPE
-from typing import Any
+from typing import Any, TextIO
 
+from tests.tools import invoke
 from tests.tools.pokeapi import options as pokeapi
 from tests.tools.pokeapi import serving
 
+DEBUG_SECONDS = 3600  # the timeout in a debugger
 INVOKE = (sys.executable, "-m", "tests.tools.invoke")
 
 Invoke = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -35,6 +39,27 @@ def running(options: argparse.Namespace, **environment: str) -> Iterator[Invoke]
         started(variables | environment, log_of(options)) as invoke,
     ):
         yield invoke
+
+
+@contextmanager
+def in_this_process(options: argparse.Namespace) -> Iterator[Invoke]:
+    """Yield a function that invokes the handler in this process, where a debugger can stop it.
+
+    The debugger has this terminal. Unless the log is wanted, it goes nowhere, and there are no
+    metrics, which Powertools always prints to stdout.
+    """
+    with (
+        environment_of(options) as variables,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+    ):
+        os.environ.update(variables, AWS_LAMBDA_FUNCTION_TIMEOUT=str(DEBUG_SECONDS))
+        log: TextIO = sys.stderr
+        if not options.logs:
+            log = nowhere
+            os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
+        with redirect_stdout(log), suppress(Exception):  # which the first invocation returns
+            importlib.import_module("pokemon_names.app")  # its logger keeps this stdout
+        yield invoke.invoke
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pokemon_names.model import Attempt, Failure, Fetched, Found, Request
+from pokemon_names.model import COUNTS, Attempt, Failure, Fetched, Found, Request
 from pokemon_names.report import Report
 
 MAX_NUMBERS = 1_000_000  # the most that the state machine takes
@@ -73,14 +73,8 @@ def _report_of(entry: Mapping[str, Any]) -> Report:
         results.append(result)
     attempts = msgspec.convert(entry["trace"], list[Attempt])
     timing = entry["timing"]
-    fetched = Fetched(
-        results,
-        attempts,
-        timing["total_ms"],
-        timing["cached"],
-        timing["stale"],
-        timing["listed"],
-    )
+    counts = {name: timing[name] for name in COUNTS}
+    fetched = Fetched(results, attempts, timing["total_ms"], **counts)
     return Report(request, fetched)
 
 

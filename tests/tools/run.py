@@ -20,7 +20,8 @@ from pokemon_names.views.words import (
     two_digits,
 )
 from tests.tools import output
-from tests.tools.function import Invoke, add_options, change, running
+from tests.tools.function import Invoke, add_options, change, in_this_process, running
+from tests.tools.invoke import leave
 from tests.tools.options import Parser, event_file
 from tests.tools.output import columns, show, shown_on, wrap
 from tests.tools.reply import Reply
@@ -36,17 +37,23 @@ def main() -> int:
     parser.add_argument("event", type=event_file, help="file with an event")
     parser.add_argument("--range", help="range to use instead of the event's")
     parser.add_argument("--strategy", help="strategy to use instead of the event's")
+    parser.add_argument(
+        "--debug", action="store_true", help="run the handler in this process, for a debugger"
+    )
     add_options(parser)
     options = parser.parse_args()
     fields = {"range": options.range, "strategy": options.strategy, "trace": "true"}
     change(options.event, fields)
-    with running(options) as invoke:
+    with (in_this_process if options.debug else running)(options) as invoke:
         reply = Reply(invoke(options.event))
-        alone_ms = _alone_ms(reply, invoke)
+        alone_ms = None if options.debug else _alone_ms(reply, invoke)
     print_reply(reply, alone_ms)
     if options.live:
         show(reply.hints())
-    return FAILED if reply.is_failure else 0
+    status = FAILED if reply.is_failure else 0
+    if options.debug:
+        leave(status)
+    return status
 
 
 def print_reply(reply: Reply, alone_ms: float | None) -> None:

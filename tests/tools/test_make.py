@@ -79,7 +79,7 @@ def options_of(environment: Path, target: str, *variables: str, **exported: obje
     [
         ("range=1-3", "range=1-3: no such variable; write RANGE=1-3."),
         ("faults=$(x)", "faults=$(x): no such variable; write FAULTS=$(x)."),
-        ("name=mew", "name=mew: no such variable; the variables are ARGS BODIES CONFIG "),
+        ("mew=name", "mew=name: no such variable; the variables are ARGS BODIES CONFIG "),
         ("known=", ": no such variable; the variables are "),  # make's version decides which
         (
             "STRATEGIE=index",
@@ -134,6 +134,10 @@ SERVICE_VARIABLES = ["FAULTS=500=0.1 429=0.1", "SEED=7", "WEATHER=once=1 cut=9"]
             [f"--minutes={ODD}", f"--seed={ODD}", "--", ODD],
         ),
         ("simulate", [f"SEED={ODD}"], [f"--seed={ODD}"]),
+        ("new", [], ["--name=", "--to="]),
+        ("new", [f"NAME={ODD}", f"TO={ODD}"], [f"--name={ODD}", f"--to={ODD}"]),
+        ("run", ["DEBUG=1"], ["--delay=0.05", "--debug", "--", "events/direct.json"]),
+        ("run", ["DEBUG=0"], ["--delay=0.05", "--", "events/direct.json"]),
         ("mutants", [f"MODULE={ODD}"], [f"--module={ODD}"]),
         ("smoke", [], ["--config=default"]),
         ("smoke", ["CONFIG=prod"], ["--config=prod"]),
@@ -188,7 +192,7 @@ COMMANDS = ("$(shell {})", "$$({})", "$({})", "`{}`", "';{};'", '";{};"', ";{};"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("target", ["run", "soak", "test", "lock"])
+@pytest.mark.parametrize("target", ["run", "soak", "test", "new", "lock"])
 def test_no_variable_is_run_as_a_command(
     environment: Path, tmp_path: Path, target: str, command: str
 ) -> None:
@@ -299,6 +303,12 @@ def test_variables_can_come_from_the_environment_except_a_shells_own_host(
 ) -> None:
     options = options_of(environment, "pokeapi", BODIES="b", HOST="laptop")
     assert options == ["--delay=0.05", "--bodies=b"]
+
+
+def test_what_other_programs_export_as_name_or_debug_is_not_taken(environment: Path) -> None:
+    """WSL exports NAME, the name of the machine."""
+    assert options_of(environment, "new", NAME="laptop") == ["--name=", "--to="]
+    assert options_of(environment, "run", DEBUG="*") == options_of(environment, "run")
 
 
 def test_make_without_a_target_lists_all_in_the_order_of_the_makefile(programs: Path) -> None:
@@ -606,6 +616,57 @@ def test_the_bench_needs_at_least_one_pair(mistake: Mistake, given: str) -> None
 def test_the_soak_takes_at_most_an_hour(mistake: Mistake, given: str) -> None:
     line = mistake("soak", f"--minutes={given}", "soak.svg")
     assert line == f"MINUTES: got '{given}', allowed: minutes from 0 to 60, such as 10"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("", "words of lower-case letters and digits, joined by hyphens, "),
+        ("Titles", "words of lower-case letters and digits, joined by hyphens, "),
+        ("2-titles", "words of lower-case letters and digits, joined by hyphens, "),
+        ("post-titles-", "words of lower-case letters and digits, joined by hyphens, "),
+        ("post titles", "words of lower-case letters and digits, joined by hyphens, "),
+        ("t" * 31, "words of lower-case letters and digits, joined by hyphens, "),
+        ("lambda", "a name that is neither a Python keyword nor a module"),
+        ("tests", "a name that is neither a Python keyword nor a module"),
+        ("json", "a name that is neither a Python keyword nor a module"),
+        ("aws-lambda-powertools", "a name that is neither a Python keyword nor a module"),
+        ("pokemon-names", "a name that is neither a Python keyword nor a module"),
+        ("every-name", "a name that is not used yet: "),
+        ("names", "a name that is not used yet: "),
+    ],
+)
+def test_a_name_that_the_new_project_cannot_have_is_refused(
+    mistake: Mistake, name: str, allowed: str
+) -> None:
+    line = mistake("new", f"--name={name}", "--to=../elsewhere")
+    assert line.startswith(f"NAME: got '{name}', allowed: {allowed}")
+    assert not (ROOT.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("folder", ["", "src", "inside", "README.md", "..", "~no such user/new"])
+def test_a_folder_that_the_new_project_cannot_have_is_refused(
+    mistake: Mistake, folder: str
+) -> None:
+    line = mistake("new", "--name=zoo-zzz", f"--to={folder}")
+    allowed = "a new or empty folder outside this project, such as ../post-titles"
+    assert line.startswith(f"TO: got '{folder}', allowed: {allowed}")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(
+    mistake: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.tools.new.OWN", "of-two-words")
+    line = mistake("new", "--name=zoo-zzz", f"--to={os.devnull}/new")
+    assert line.startswith(f"TO: got '{os.devnull}/new', allowed: a ")
+
+
+def test_a_name_of_one_spelling_cannot_be_replaced(
+    mistake: Mistake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.tools.new.OWN", "titles")
+    line = mistake("new", "--name=zoo-zzz", "--to=../elsewhere")
+    assert line == "NAME: titles cannot be replaced, because stack and package share its spelling"
 
 
 def test_the_module_of_the_mutants_must_exist(mistake: Mistake) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import msgspec
 
-from pokemon_names.model import Attempt, Failure, Fetched, Result
+from pokemon_names.model import COUNTS, Attempt, Failure, Fetched, Result
 from pokemon_names.ranges import format_range
 
 
@@ -34,19 +34,16 @@ def merge(chunks: Iterable[StoredChunk], total_ms: float) -> Fetched:
     """
     results: list[Result] = []
     attempts: list[Attempt] = []
-    cached = 0
-    stale = 0
-    listed = 0
+    counts = dict.fromkeys(COUNTS, 0)
     for numbers, fetched in chunks:
         if fetched:
             results.extend(fetched.results)
             attempts.extend(fetched.attempts)
-            cached += fetched.cached
-            stale += fetched.stale
-            listed += fetched.listed
+            for name in COUNTS:
+                counts[name] += getattr(fetched, name)
         else:
             results.extend(map(_without_results, numbers))
-    return Fetched(results, attempts, total_ms, cached, stale, listed)
+    return Fetched(results, attempts, total_ms, **counts)
 
 
 def _without_results(number: int) -> Failure:
