@@ -117,7 +117,7 @@ serve: $(VENV)/run  ## serve the API and its pages over HTTP, until Ctrl-C
 test: $(VENV)/test  ## run every test that needs neither Docker nor a browser, with coverage
 	$(call pytest,-n auto --dist loadfile --no-loadscope-reorder $(if $(ARGS),,--cov))
 
-test-httpx2: $(VENV)/test  ## run the same tests with httpx2 in place of httpx, without coverage
+test-httpx2: $(VENV)/test  ## run the same tests with httpx2 instead of httpx, without coverage
 	$(call pytest,-p tests.tools.httpx2_alias -n auto --dist loadfile --no-loadscope-reorder)
 
 fuzz: $(VENV)/test  ## run ten thousand examples of each property, and all faults with twenty seeds

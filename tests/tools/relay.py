@@ -20,7 +20,7 @@ from tests.tools.connections import abort_all, close, settle
 class End(asyncio.Protocol):
     """One end of a connection. The other end sends what this one receives, half a round trip later.
 
-    None in place of data stands for the end of the connection.
+    The end of the connection is sent as None.
     """
 
     def __init__(self, half_trip: float) -> None:

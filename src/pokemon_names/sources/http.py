@@ -104,7 +104,7 @@ def read(event: Event, settings: Settings) -> Invocation | None:
         jobs = [Job(error)]
     return Invocation(
         jobs=jobs,
-        reply=partial(_reply, request, _hint(request, settings)),
+        reply=partial(_reply, request, settings),
         correlation_id=request.correlation_id,
         caller_timeout=CALLER_TIMEOUT,
         logs_reply=False,  # it is documentation
@@ -201,43 +201,45 @@ def _hint(request: HttpRequest, settings: Settings) -> str:
     return f"Up to {both} numbers with {strategies}, {one} with one of them, {most} with neither."
 
 
-def _reply(request: HttpRequest, hint: str, outcomes: Sequence[Outcome]) -> Reply:
+def _reply(request: HttpRequest, settings: Settings, outcomes: Sequence[Outcome]) -> Reply:
     """Return the response in the shape that the caller expects."""
     to_reply = partial(responses.to_reply, multi_value_headers=request.takes_multi_value_headers)
-    reply = to_reply(_respond(request, hint, outcomes))
+    reply = to_reply(_respond(request, settings, outcomes))
     try:
         check_size(reply, request.max_reply_bytes)
     except InvalidRequest as error:
-        reply = to_reply(_refuse(request, hint, error))
+        reply = to_reply(_refuse(request, settings, error))
     if request.method == "HEAD":
         reply["body"] = ""
     return reply
 
 
-def _respond(request: HttpRequest, hint: str, outcomes: Sequence[Outcome]) -> Response:
+def _respond(request: HttpRequest, settings: Settings, outcomes: Sequence[Outcome]) -> Response:
     match request.route, outcomes:
         case ["openapi.yaml"], []:
             return responses.description()
         case _, []:
             return responses.documentation(request.url_path)
         case _, [Outcome(error=InvalidRequest() as error)]:
-            return _refuse(request, hint, error)
+            return _refuse(request, settings, error)
     reports = reports_of(outcomes)
     accept = request.accept
     match request.route:
         case ["race"]:
+            hint = _hint(request, settings)
             return responses.race(reports, request.query, accept, request.root, hint)
         case ["race.svg"]:
             return responses.race_picture(reports)
     return responses.names(reports[0], accept, request.headers.get("if-none-match", ""))
 
 
-def _refuse(request: HttpRequest, hint: str, error: InvalidRequest) -> Response:
+def _refuse(request: HttpRequest, settings: Settings, error: InvalidRequest) -> Response:
     """Return a problem or, for browsers, a page if its form can help."""
     response = responses.bad_request(error)
     content_type = responses.negotiate(request.accept, responses.RACE_TYPES)
     if response.status != HTTPStatus.BAD_REQUEST or content_type != responses.HTML:
         return response
+    hint = _hint(request, settings)
     return responses.bad_request_page(
         error, request.query, request.root, hint, is_race=request.is_race
     )

@@ -5,8 +5,8 @@ delivery replaces the object of the first. An incomplete report is also stored, 
 then raises an error, so Lambda retries the event and finally sends it to the failure queue. A retry
 finds the names of earlier attempts in the cache.
 
-For a bad request, a refusal is stored in place of the report, and no error is raised, because no
-retry can fix it.
+For a bad request, a refusal is stored instead of the report. No error is raised, because no retry
+can fix it.
 """
 
 import json

@@ -95,7 +95,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
     """Return the response for the names of a range."""
     status = _status([report])
     if status in _NO_NAMES:
-        return _problem(status, {"detail": _NO_NAMES[status], **report.as_dict()})
+        return _no_names(status, report.as_dict())
     content_type = negotiate(accept, NAMES_TYPES)
     headers: dict[str, str] = {}
     is_cacheable = not report.failures and not report.request.fresh
@@ -104,9 +104,7 @@ def names(report: Report, accept: str, if_none_match: str) -> Response:
         headers = {"ETag": tag}
         if _matches(tag, if_none_match):
             return Response(HTTPStatus.NOT_MODIFIED, content_type, "", headers, is_cacheable)
-    body = _json(report.as_dict())
-    if content_type == TEXT:
-        body = _lines(report.names)
+    body = _lines(report.names) if content_type == TEXT else _json(report.as_dict())
     return Response(HTTPStatus.OK, content_type, body, headers, is_cacheable)
 
 
@@ -130,7 +128,7 @@ def race(
         page = pages.race(query, _NO_NAMES.get(status, ""), reports, root, hint)
         return Response(status, HTML, page, pages.HEADERS)
     if status in _NO_NAMES:
-        return _problem(status, {"detail": _NO_NAMES[status], **race_report(reports)})
+        return _no_names(status, race_report(reports))
     if content_type == TEXT:
         from pokemon_names.views import words  # noqa: PLC0415  only people need it
 
@@ -144,7 +142,7 @@ def race_picture(reports: Sequence[Report]) -> Response:
 
     status = _status(reports)
     if status in _NO_NAMES:
-        return _problem(status, {"detail": _NO_NAMES[status], **race_report(reports)})
+        return _no_names(status, race_report(reports))
     return Response(HTTPStatus.OK, SVG, pages.race_picture(reports), pages.PICTURE_HEADERS)
 
 
@@ -218,6 +216,11 @@ def _status(reports: Sequence[Report]) -> HTTPStatus:
     if reasons <= _LATE_REASONS:
         return HTTPStatus.GATEWAY_TIMEOUT
     return HTTPStatus.BAD_GATEWAY
+
+
+def _no_names(status: HTTPStatus, fields: Mapping[str, Any]) -> Response:
+    """Return the error response for a report or a race without any names."""
+    return _problem(status, {"detail": _NO_NAMES[status], **fields})
 
 
 def _problem(

@@ -99,7 +99,7 @@ def ticks(span_ms: float, max_ticks: int) -> list[int]:
 
 
 def step_of(span: float, max_steps: int) -> int:
-    """Return the smallest step of which a span has at most that many: 1, 2 or 5 times 10^n."""
+    """Return the smallest step of 1, 2 or 5 times 10^n that fits into a span at most that often."""
     step = 1
     factors = cycle([2, 2.5, 2])
     while span / step > max_steps:
